@@ -32,6 +32,7 @@ import { addEmbed } from './predict/embed.ts'
 import { addLook } from './predict/look.ts'
 import { addSegmentFolder } from './predict/segment.ts'
 import { addServe } from './predict/serve.ts'
+import { addTokenize } from './predict/tokenize.ts'
 import { endProgress } from './progress.ts'
 import { addClusters } from './search/clusters.ts'
 import { addDuplicates } from './search/duplicates.ts'
@@ -78,7 +79,7 @@ export function program(): Command {
   for (const add of [
     ...[addDemo, addPlan, addPretrain, addPresets, addMasks, addReconstruct],
     ...[addEvaluate, addCompare],
-    ...[addEmbed, addClassify, addSegmentFolder, addLook, addServe],
+    ...[addEmbed, addClassify, addSegmentFolder, addTokenize, addLook, addServe],
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
     ...[addExport, addImport, addDownload, addModels],
     ...[addInspect, addPack, addSampleData],

@@ -115,6 +115,7 @@ const usesOf = (path: string, config: Config): string[] => [
   ...(bandsOf(config) === null ? [`sherd export onnx --model ${quoted(path)} --out models --data DIR`] : []),
   ...(yieldsOf(config).includes('codes')
     ? [
+        `sherd tokenize DIR --model ${quoted(path)} --out codes.npy --sheet codes.png`,
         `sherd pretrain PRESET --set target.kind=codes --set target.tokenizer=${quoted(path)} --data DIR --out runs/codes`,
       ]
     : []),

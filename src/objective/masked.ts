@@ -328,6 +328,13 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     target,
     plan: (at, batch, weights) =>
       scope(() => predictedOf(chooser.plan(at, batch ? cutOf(batch.image) : null, weights ?? null), at)),
+    ...(target.first && {
+      first: (_, batches, { collective }) =>
+        target.first!(
+          batches.map(({ batch: { image }, plan }) => () => ({ view: image, cut: cutOf(image), plan })),
+          collective,
+        ),
+    }),
     ...(mayDiffer && { counts: ({ image }, plan) => countsOf(withData(image, plan)) }),
     planFromNoise: (noise, view) =>
       scope(() => {

@@ -68,7 +68,7 @@ export function vqkd(options: VqkdOptions): TokenizerObjective {
   ]
   const decoderRows = [...encoderRowsWith(embedding, behind.dimensions), ...stem.positioning]
 
-  return tokenizer(
+  const objective = tokenizer(
     {
       rows: startingBy(
         [
@@ -118,4 +118,15 @@ export function vqkd(options: VqkdOptions): TokenizerObjective {
     },
     codebook,
   )
+  if (!target.first) return objective
+  return {
+    ...objective,
+    first: (weights, batches, at) => ({
+      ...objective.first!(weights, batches, at),
+      ...target.first!(
+        batches.map(({ batch: { image } }) => () => ({ view: image, cut: backbone.cut(image) })),
+        at.collective,
+      ),
+    }),
+  }
 }

@@ -6,14 +6,29 @@ import { z } from 'zod'
 import { SherdError } from '../errors.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { limits } from '../model/dimensions.ts'
+import type { Weights } from '../model/parameters.ts'
 import { call } from '../tensor/call.ts'
-import { div, narrow } from '../tensor/ops.ts'
+import { noGrad } from '../tensor/context.ts'
+import {
+  add,
+  cat,
+  div,
+  meanOver,
+  narrow,
+  reshape,
+  select,
+  sqrt,
+  sub,
+  toDtype,
+  varianceOver,
+} from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { layoutInWords, placeCount } from '../token/layout.ts'
 import { type Averaging, averageOf, type FeatureError, featureErrors } from './block-features.ts'
 import type { FeatureModel } from './frozen-model.ts'
 import { onGrid, resizedPixels } from './resized.ts'
-import type { TargetMaker } from './target.ts'
+import type { Seen, Target, TargetMaker } from './target.ts'
 import { targetRow } from './target-row.ts'
 import { tokenTarget } from './token-target.ts'
 
@@ -30,6 +45,8 @@ export interface FeatureOptions extends Averaging {
   readonly layers: readonly number[] | null
   /** Whether images are brought to the teacher's size, and its features to the model's grid. */
   readonly resample: boolean
+  /** Whether each number of a token is brought to mean 0 and deviation 1 over the tokens of the first step. */
+  readonly standardize?: boolean
   readonly loss: FeatureError
   /** Threshold of smooth L1, as in PyTorch. */
   readonly beta: number
@@ -39,7 +56,7 @@ export interface FeatureOptions extends Averaging {
 export const predictFeatures =
   (open: () => FeatureModel, options: FeatureOptions): TargetMaker =>
   ({ shape, groups }) => {
-    const { width, layers, resample, loss, beta } = options
+    const { width, layers, resample, standardize = false, loss, beta } = options
     const layout = layoutOf(shape)
     const places = placeCount(layout)
     let opened: FeatureModel | undefined
@@ -49,26 +66,68 @@ export const predictFeatures =
       expectFit(opened, { layout, width, layers, imageSize, resample })
       return opened
     }
+    const featuresAt = ({ cut: { view }, plan }: Seen): Tensor => {
+      const { features, imageSize, layout: from } = teacher()
+      const given = { ...view, pixels: resizedPixels(view.pixels, imageSize) }
+      const whole = averageOf(plan?.taught ?? features(resample ? given : view, layers), options) // [B, N, width]
+      return resample ? onGrid(whole, from.grid, layout.grid) : whole
+    }
     const target = tokenTarget({
       part: 'features',
       shows: { kind: 'features' },
       ...(loss === 'cosine' && { drawn: { said: ofLengthOne, wanted: ofLengthOne } }),
       widths: Object.fromEntries(groups.map(({ head }) => [head, width])),
-      of({ cut: { view }, plan }) {
-        const { features, imageSize, layout: from } = teacher()
-        const given = { ...view, pixels: resizedPixels(view.pixels, imageSize) }
-        const whole = averageOf(plan?.taught ?? features(resample ? given : view, layers), options) // [B, N, width]
-        const wanted = resample ? onGrid(whole, from.grid, layout.grid) : whole
+      of(seen, weights) {
+        const found = featuresAt(seen)
+        const wanted = standardize ? standardized(found, weights) : found
         return groups.map((_, g) => narrow(wanted, 1, g * places, places))
       },
       error: (predicted, wanted) => featureErrors[loss](predicted, wanted, beta),
     })
     return {
       ...target,
+      ...(standardize && standardizing(width, featuresAt)),
       frozen: { 'target.model': teacher },
       ...(!resample && { taught: { by: teacher, blocks: layers } }),
     }
   }
+
+const names = { mean: 'target.mean', deviation: 'target.deviation' } as const
+const within = { unbiased: false }
+const LEAST = 1e-6 // of a deviation: a number that never changes stays near 0
+
+const standardized = (x: Tensor, weights: Weights): Tensor =>
+  div(sub(x, weights(names.mean)), weights(names.deviation))
+
+/** Mean and deviation of each number of a token as state: the encoder is frozen, so that those of the first step hold for all. */
+const standardizing = (
+  width: number,
+  featuresAt: (seen: Seen) => Tensor,
+): Required<Pick<Target, 'rows' | 'first'>> => ({
+  rows: [
+    { name: names.mean, shape: [width], initial: 'zeros', role: 'state' },
+    { name: names.deviation, shape: [width], initial: 'ones', role: 'state' },
+  ],
+  first: (batches, { gather }) =>
+    noGrad(() =>
+      scope(() => {
+        // Micro-batches are of one size, so that the means of all are the mean of theirs.
+        const each = batches.map((seen) =>
+          scope(() => {
+            const tokens = reshape(toDtype(featuresAt(seen()), 'float32'), [-1, width])
+            return reshape(cat([meanOver(tokens, [0]), varianceOver(tokens, [0], within)], 0), [1, 2, width])
+          }),
+        )
+        const all = gather(cat(each, 0))
+        const [means, variances] = [select(all, 1, 0), select(all, 1, 1)]
+        const variance = add(meanOver(variances, [0]), varianceOver(means, [0], within))
+        return {
+          [names.mean]: meanOver(means, [0]),
+          [names.deviation]: call('clamp_min', sqrt(variance), LEAST),
+        }
+      }),
+    ),
+})
 
 type Wanted = Pick<FeatureModel, 'layout' | 'width' | 'imageSize'> &
   Pick<FeatureOptions, 'layers' | 'resample'>
@@ -130,6 +189,12 @@ export const featuresRow = targetRow({
       .default(false)
       .describe(
         "bring images to the encoder's size and its features to the model's grid, where these differ",
+      ),
+    standardize: z
+      .boolean()
+      .default(false)
+      .describe(
+        'bring each number of a token to mean 0 and deviation 1, by those of the first step: for encoders whose tokens are much alike',
       ),
     loss: z.enum(lossNames).default('smooth-l1').describe('how far a prediction is from the features'),
     beta: z.number().positive().default(1).describe('where smooth-l1 turns from squares to distances'),

@@ -1,4 +1,5 @@
 /** The interface of targets: values for hidden tokens, and the loss of a prediction against them. */
+import type { Collective } from '../collective/collective.ts'
 import type { Backbone } from '../model/backbone.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { HeadWidths } from '../model/decoder/heads.ts'
@@ -65,6 +66,8 @@ export interface Target<Values = unknown> {
   readonly reads: 'hidden' | 'all'
   /** Parameters after the heads; default none. */
   readonly rows?: readonly ParameterRow[]
+  /** Values of those that are state, from all micro-batches of the first step; default none. */
+  first?(batches: readonly (() => Seen)[], collective: Collective): Readonly<Record<string, Tensor>>
   /** Opens what is not trained, by the configuration's key of its path; default none. */
   readonly frozen?: Readonly<Record<string, () => { readonly hash: string }>>
   /** Whether features of tokens are themselves the predictions, without heads; default false. */

@@ -1,8 +1,9 @@
 /** The codes of a folder's images by a tokenizer, and patches of them that have a code in common. */
 import { readingConfig } from '../config/reading.ts'
 import { weightsOf } from '../model/parameters.ts'
-import { type ImagePixels, isOfRasters, type Pixels } from '../prepare/pixels.ts'
+import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
 import { noGrad } from '../tensor/context.ts'
 import { toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -18,11 +19,12 @@ import { openFor } from './open-encoder.ts'
 export interface Patch {
   readonly width: number
   readonly height: number
-  readonly channels: number
+  readonly channels: 1 | 3
   readonly pixels: Uint8Array
 }
 
 export interface FolderCodes {
+  readonly source: ImageSource
   /** [images, N], row by row. */
   readonly codes: Int32Array
   readonly grid: Grid
@@ -34,14 +36,14 @@ export interface FolderCodes {
   readonly patches: ReadonlyMap<number, readonly Patch[]>
 }
 
-export interface CodesReading extends Omit<ReadingOptions, 'journal'> {
-  /** Patches that are kept of each code; default 0. */
+export interface CodesReading extends ReadingOptions {
+  /** Patches that are kept of each code, of what is read now; default 0. */
   readonly patches?: number
 }
 
 interface Bytes {
   readonly pixels: Uint8Array
-  readonly shape: ImagePixels['shape']
+  readonly shape: readonly [B: number, H: number, W: number, C: 1 | 3]
 }
 
 /** The patch of a sample at (row, column) of the grid. */
@@ -58,21 +60,26 @@ function cut(
   return { width, height, channels, pixels: out }
 }
 
-/** Throws as `gatherRows`. */
-export async function codesOfFolder(
+export const codesOfFolder = async (
   tokenizer: OpenedTokenizer,
   dir: string,
+  options: CodesReading = {},
+): Promise<FolderCodes> => codesOfSource(tokenizer, await openFor(tokenizer, dir), options)
+
+/** Throws as `gatherRows`. */
+export async function codesOfSource(
+  tokenizer: OpenedTokenizer,
+  source: ImageSource,
   { patches: most = 0, ...options }: CodesReading = {},
 ): Promise<FolderCodes> {
   const { objective, parameters, machine, shape } = tokenizer
   const { grid } = objective.layout
   const { patchSize } = shape.dimensions
-  const source = await openFor(tokenizer, dir)
   const reading = gathering(readingConfig(tokenizer), source, { ...options, decoding: machine, shape })
   const patches = new Map<number, Patch[]>()
   const keep = (samples: Pixels, codes: Float32Array) => {
     if (most === 0 || isOfRasters(samples) || !(samples.pixels instanceof Uint8Array)) return
-    const bytes: Bytes = { pixels: samples.pixels, shape: samples.shape }
+    const bytes = { pixels: samples.pixels, shape: samples.shape } as Bytes
     for (const [i, code] of codes.entries()) {
       const found = patches.get(code) ?? []
       if (found.length >= most) continue
@@ -93,5 +100,5 @@ export async function codesOfFolder(
     },
   })
   const codes = Int32Array.from(parts[0] ?? [])
-  return { codes, grid, images: indices.length, indices: [...indices], skipped, patches }
+  return { source, codes, grid, images: indices.length, indices: [...indices], skipped, patches }
 }

@@ -20,14 +20,25 @@ export interface OpenedTokenizer extends Omit<OpenedEncoder, 'found'> {
   readonly found: FoundWeights
 }
 
+const EXPECTED =
+  'a run of objective vqkd or vq-pixels, such as of the preset vq-pixels-tiny-cifar10, one of its checkpoints, or its model.safetensors'
+
 /** Throws as `findWeights`, and `CONFIG` for what is no tokenizer. */
 async function findTokenizer(model: string): Promise<FoundWeights> {
-  const found = await findWeights({ model }, () => {})
+  const found = await findWeights({ model }, () => {}).catch((error: unknown) => {
+    // Its advice is for commands with options about the model that is named.
+    if (!(error instanceof SherdError) || error.code !== 'USAGE') throw error
+    throw new SherdError(
+      'CONFIG',
+      `${error.message} A tokenizer says itself what it is, and no option or key says it here: expected ${EXPECTED}.`,
+      { cause: error },
+    )
+  })
   const { config, files } = found
   if (!isTokenizer(objectiveOf(config, 'cpu')))
     throw new SherdError(
       'CONFIG',
-      `${files[0] ?? model} is no tokenizer, it has learned by objective ${config.objective}: expected a run of objective vqkd or vq-pixels, such as of the preset vq-pixels-tiny-cifar10, one of its checkpoints, or its model.safetensors.`,
+      `${files[0] ?? model} is no tokenizer, it has learned by objective ${config.objective}: expected ${EXPECTED}.`,
     )
   return found
 }

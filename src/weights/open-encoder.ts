@@ -182,7 +182,7 @@ export function expectFit({
   if (readOfModel(config.objective))
     throw new SherdError(
       'USAGE',
-      `${files[0]} has learned by objective ${config.objective}, whose encoder is convolutional: it gives codes of patches (openTokenizer in the library, sherd export onnx), and no features.`,
+      `${files[0]} has learned by objective ${config.objective}, whose encoder is convolutional: it gives codes of patches (sherd tokenize, sherd export onnx), and no features.`,
     )
   const rows = normedRows(
     backboneOf(config),

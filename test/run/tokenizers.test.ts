@@ -3,15 +3,17 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openRun, runPaths } from '../../src/checkpoint/run-folder.ts'
-import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { readArrays, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { expectUseful } from '../../src/config/useless.ts'
+import { npyHead } from '../../src/files/npy.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { imageBytes, imagenetStatistics, toView } from '../../src/prepare/normalize.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { readMetrics } from '../../src/run/journal.ts'
 import { loadExhibit, reconstructExhibit } from '../../src/run/pictures.ts'
+import { tokenizeFolder } from '../../src/search/tokenize-folder.ts'
 import { openImageFolder } from '../../src/source/image-folder.ts'
 import { add, mul } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -90,7 +92,7 @@ describe('a run', () => {
   })
 
   it('of vqkd resumes bit for bit; its encoder is any reader’s, its teacher in no checkpoint', async () => {
-    vqkd = await twice(vqkdConfig({ codebook: { ...codebook, revive: 0.3 } }))
+    vqkd = await twice(vqkdConfig({ codebook: { ...codebook, revive: 0.3 }, target: { standardize: true } }))
     const { facts, config } = openRun(vqkd)
     expect(facts.frozen?.['target.model']).toMatch(/^[0-9a-f]{64}$/)
     expect(config).toMatchObject({ target: { kind: 'features', width: 32, loss: 'cosine' } })
@@ -102,7 +104,8 @@ describe('a run', () => {
     for (const [name, x] of encoder.parameters) expect(numbers(x)).toEqual(stored.get(`encoder.${name}`))
     expect(
       [...stored.keys()].filter((name) => !/^(encoder|decoder|quantize|(en|de)code_task_layer)\./.test(name)),
-    ).toEqual([])
+    ).toEqual(['target.mean', 'target.deviation'])
+    expect(Math.min(...stored.get('target.deviation')!)).toBeGreaterThan(0)
   })
 
   it('of vqkd learns from a teacher of another size and grid where that is asked for', async () => {
@@ -210,6 +213,51 @@ describe('a tokenizer', () => {
     }
   })
 
+  it('writes the codes of a folder, in NumPy’s format or as safetensors, with names, and a sheet', async () => {
+    const tokenizer = await openTokenizer({ model: pixels, device: 'cpu' })
+    const { codes } = await codesOfFolder(tokenizer, data)
+    const work = await workFolder()
+    const [npy, safetensors, sheet] = ['a.npy', 'b.safetensors', 'b.png'].map((name) => join(work, name))
+    const { result, files } = await tokenizeFolder(data, tokenizer, { out: npy! })
+    expect(files).toEqual([npy, join(work, 'a.json')])
+    const used = new Set(codes).size
+    expect(result).toMatchObject({ images: 40, grid: [4, 4], size: 16, used, skipped: [] })
+    const bytes = readFileSync(npy!)
+    const { dtype, shape, start } = npyHead(bytes)
+    expect([dtype, shape]).toEqual(['<i4', [40, 4, 4]])
+    expect(Array.from({ length: codes.length }, (_, i) => bytes.readInt32LE(start + 4 * i))).toEqual([
+      ...codes,
+    ])
+    const about = JSON.parse(readFileSync(join(work, 'a.json'), 'utf8'))
+    expect(about).toMatchObject({ format: 'sherd-codes/1', codes: 16, dir: data, skipped: [] })
+    expect(about.images.length).toBe(40)
+    expect(existsSync(join(data, about.images[39].file))).toBe(true)
+
+    await tokenizeFolder(data, tokenizer, { out: safetensors!, sheet: sheet! })
+    const stored = readArrays(safetensors!).tensors.get('codes')!
+    expect([stored.shape, [...stored.data]]).toEqual([[40, 4, 4], [...codes]])
+    expect(readFileSync(sheet!).subarray(1, 4).toString()).toBe('PNG')
+    expect((await tokenizeFolder(data, tokenizer, { out: npy! })).wasThere).toBe(true)
+    await expect(tokenizeFolder(data, tokenizer, { out: join(work, 'c.txt') })).rejects.toThrow(
+      /Expected --out to end in \.npy or \.safetensors/,
+    )
+  })
+
+  it('that was stopped continues, to the same bytes', async () => {
+    const tokenizer = await openTokenizer({ model: pixels, device: 'cpu' })
+    const work = await workFolder()
+    const [out, whole] = [join(work, 'a.npy'), join(work, 'b.npy')]
+    const stop = new AbortController()
+    stop.abort()
+    await expect(tokenizeFolder(data, tokenizer, { out, signal: stop.signal })).rejects.toMatchObject({
+      code: 'INTERRUPTED',
+    })
+    expect(existsSync(out)).toBe(false)
+    await tokenizeFolder(data, tokenizer, { out })
+    await tokenizeFolder(data, tokenizer, { out: whole })
+    expect(readFileSync(out).equals(readFileSync(whole))).toBe(true)
+  })
+
   it('takes images of twice and half its size, and no others', async () => {
     for (const [imageSize, patchSize] of [
       [32, 8],
@@ -245,6 +293,20 @@ describe('a tokenizer', () => {
     await expect(openEncoder({ model: pixels, device: 'cpu' })).rejects.toThrow(
       /has learned by objective vq-pixels, whose encoder is convolutional: it gives codes/,
     )
+  })
+
+  it('whose file does not say what it is, is sent to one that does', async () => {
+    const bare = join(await workFolder(), 'bare.safetensors')
+    const file = join(openRun(pixels).latest!.path, 'model.safetensors')
+    scope(() => writeSafetensors(bare, readSafetensors(file).tensors, {}))
+    const config = tinyConfig({ target: { kind: 'codes', tokenizer: bare }, train: { steps: 1 } })
+    const out = join(await workFolder(), 'coded')
+    await expect(run({ config, data, out })).rejects.toMatchObject({
+      code: 'CONFIG',
+      message: expect.stringMatching(
+        /bare\.safetensors .*no option or key says it here: expected a run of objective vqkd or vq-pixels/,
+      ),
+    })
   })
 
   it('of another codebook than the file has is refused', async () => {

@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openRun } from '../../src/checkpoint/run-folder.ts'
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { alone } from '../../src/collective/collective.ts'
 import { layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { mae } from '../../src/objective/mae.ts'
 import { expectMasked } from '../../src/objective/masked.ts'
+import type { At } from '../../src/objective/objective.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { type FeatureOptions, predictFeatures } from '../../src/target/features.ts'
 import type { FeatureModel } from '../../src/target/frozen-model.ts'
@@ -96,6 +98,73 @@ describe('the loss is the mean over hidden tokens of', () => {
     const { loss: made, said, hidden } = learned({ loss, ...options })
     const each = vectors(said).flatMap((x, n) => (hidden[n] === 1 ? [errors[loss](x, wanted[n]!)] : []))
     expectClose([made], [mean(each)], 1e-5)
+  })
+
+  it('standardised features, by mean and deviation of all micro-batches of the first step', () => {
+    scope(() => {
+      const target = predictFeatures(() => teacher, { ...usual, standardize: true })
+      const objective = mae({ dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, target, device: 'cpu' })
+      const weights = weightsOf(stirredParameters(objective))
+      const image = viewOf(tinyImages(2))
+      const plan = objective.plan({ seed: 1, samples: { epochs: [0, 0], indices: [0, 1] } })
+      const other = (by: number): FeatureModel => ({
+        ...teacher,
+        features: () => [
+          tensor(
+            outputs(2).map((x) => x + by),
+            [2, N, W],
+          ),
+        ],
+      })
+      const at = { collective: alone } as At
+      const first = (open: () => FeatureModel, batches: number) => {
+        const { rows, first } = mae({
+          ...{ dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, device: 'cpu' },
+          target: predictFeatures(open, { ...usual, standardize: true }),
+        })
+        expect(rows.filter(({ role }) => role === 'state').map(({ name }) => name)).toEqual(names)
+        return first!(
+          weights,
+          Array.from({ length: batches }, () => ({ batch: { image }, plan })),
+          at,
+        )
+      }
+      const names = ['target.mean', 'target.deviation']
+      const columns = Array.from({ length: W }, (_, i) => vectors(outputs(2)).map((x) => x[i]!))
+      const deviations = columns.map((x) => Math.sqrt(mean(x.map((v) => (v - mean(x)) ** 2))))
+      const one = first(() => teacher, 1)
+      expectClose(numbers(one['target.mean']!), columns.map(mean), 1e-5)
+      expectClose(numbers(one['target.deviation']!), deviations, 1e-5)
+
+      // Two micro-batches 2 apart: the mean lies between them, and the variance is larger by 1.
+      let call = 0
+      const two = first(
+        () => ({ ...teacher, features: (...given) => other(2 * call++).features(...given) }),
+        2,
+      )
+      expectClose(
+        numbers(two['target.mean']!),
+        columns.map((x) => mean(x) + 1),
+        1e-5,
+      )
+      expectClose(
+        numbers(two['target.deviation']!),
+        deviations.map((d) => Math.sqrt(d ** 2 + 1)),
+        1e-5,
+      )
+
+      const known = (name: string) => one[name] ?? weights(name)
+      const said = vectors(numbers(objective.predict(known, image, plan).prediction))
+      const hidden = numbers(maskOf(plan))
+      const each = vectors(outputs(2)).map((x, n) =>
+        mean(x.map((v, i) => (said[n]![i]! - (v - mean(columns[i]!)) / deviations[i]!) ** 2)),
+      )
+      expectClose(
+        [item(objective.loss(known, { image }, plan).parts.features!.mean)],
+        [mean(each.filter((_, n) => hidden[n] === 1))],
+        1e-5,
+      )
+    })
   })
 
   it.each([

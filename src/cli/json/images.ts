@@ -34,6 +34,16 @@ export const ofImages = {
     labelled: f.perhaps(f.count('images in folders with the names of classes')),
     top1: f.perhaps(f.number('share of these whose class was named')),
   }),
+  codes: f.kind('Codes were written.', ['tokenize'], {
+    files: f.texts('what was written; absolute paths'),
+    images,
+    grid: f.counts('rows and columns of patches'),
+    codes: f.count('entries of the codebook'),
+    used: f.count('codes that a patch has'),
+    perplexity: f.number('exp of the entropy of their shares: the number of codes, were they used alike'),
+    precision: f.precision,
+    skipped: f.skipped,
+  }),
   masks: f.kind('Masks were predicted.', ['segment'], {
     files: f.texts('what was written'),
     images,

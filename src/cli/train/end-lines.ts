@@ -81,6 +81,7 @@ export function nextCommands(
       features && classes > 1,
     ],
     ['see what it rebuilds', `reconstruct --model ${model} --data ${images} --out ${beside('.png')}`, true],
+    ['write the codes of images', `tokenize ${images} --model ${model} --out ${beside('.npy')}`, codes],
     [
       'predict its codes (objective=beit is one of those that do)',
       `pretrain PRESET --set objective=beit --set target.tokenizer=${model} --data ${images} --out ${beside('-beit')}`,

@@ -72,8 +72,15 @@ describe('the end of a run', () => {
       nextCommands({ run, data: '/photos', classes: 3 }, yields).map(
         ({ command }) => command.split(' ')[first + 1],
       )
-    expect(named(['codes'])).toEqual(['reconstruct', 'pretrain', 'export'])
-    expect(named(['features', 'codes'])).toEqual(['evaluate', 'reconstruct', 'pretrain', 'index', 'export'])
+    expect(named(['codes'])).toEqual(['reconstruct', 'tokenize', 'pretrain', 'export'])
+    expect(named(['features', 'codes'])).toEqual([
+      'evaluate',
+      'reconstruct',
+      'tokenize',
+      'pretrain',
+      'index',
+      'export',
+    ])
     expect(continuing(run)).toBe(`${ownName()} pretrain --out 'runs/my run' --resume`)
   })
 })

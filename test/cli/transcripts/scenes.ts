@@ -20,10 +20,30 @@ const probe = [...model, ...data, '--out', 'report']
 const masked = [...model, '--data', 'shapes', '--epochs', '1', '--heads', 'linear', '--seeds', '1']
 const tune = ['--epochs', '1', '--batch', '8', '--warm-up', '0', '--seeds', '1', '--precision', 'fp32']
 
+const tinyCodes = [
+  'train.batchSize=8',
+  'model.imageSize=16',
+  'model.width=8',
+  'model.depth=1',
+  'codebook.size=16',
+].flatMap((each) => ['--set', each])
+
 /** What is there before each scene. */
 export const given: readonly (readonly string[])[] = [
   [...pretrain, '--out', 'run', ...tiny()],
   ['export', 'onnx', ...model, '--out', 'graphs'],
+  [
+    'pretrain',
+    'vq-pixels-tiny-cifar10',
+    ...data,
+    '--out',
+    'vq',
+    '--steps',
+    '3',
+    '--precision',
+    'fp32',
+    ...tinyCodes,
+  ],
   ['index', 'photos', '--model', 'graphs/encoder.onnx', '--out', 'found'],
   ['evaluate', 'finetune', ...model, ...data, '--out', 'tuned', ...tune, '--save', 'classifier.safetensors'],
   ['evaluate', 'knn', ...probe.slice(0, -1), 'near', '--neighbours', '3'],
@@ -148,6 +168,12 @@ export const scenes: Readonly<Record<string, Scene>> = {
       ['segment', 'photos', '--model', 'run', '--out', 'n'],
     ],
   },
+  tokenize: {
+    lines: [
+      ['tokenize', 'photos', '--model', 'vq', '--out', 'c.npy', '--sheet', 'c.png'],
+      ['tokenize', 'photos', ...model, '--out', 'd.npy'],
+    ],
+  },
   look: {
     lines: [
       ['look', ...model, '--images', 'photos', '--count', '2', '--out', 'looked'],
@@ -187,6 +213,7 @@ export const scenes: Readonly<Record<string, Scene>> = {
     lines: [
       ['inspect', 'photos'],
       ['inspect', 'run'],
+      ['inspect', 'vq'],
       ['inspect', 'found', 'graphs/encoder.onnx', 'nowhere'],
     ],
   },
