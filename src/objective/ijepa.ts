@@ -11,16 +11,27 @@ import { type Weights, within } from '../model/parameters.ts'
 import { openPredictor } from '../model/predictor.ts'
 import type { View } from '../prepare/view.ts'
 import { featureErrors, plainNorm } from '../target/block-features.ts'
-import {
-  deviationOfSamples,
-  deviationOver,
-  lossOfMean,
-  predictionAlarm,
-  targetAlarm,
-} from '../target/collapse.ts'
+import { deviationOfSamples, deviationOver, lossOfMean, targetAlarm } from '../target/collapse.ts'
 import { type Momentum, teacherPrefix } from '../target/target.ts'
+import { call } from '../tensor/call.ts'
 import { inFloat32, noGrad } from '../tensor/context.ts'
-import { cat, mean, permute, reshape, select, toDevice, toDtype } from '../tensor/ops.ts'
+import {
+  add,
+  arange,
+  cat,
+  div,
+  full,
+  mean,
+  mul,
+  narrow,
+  permute,
+  reshape,
+  scatterValue,
+  select,
+  toDevice,
+  toDtype,
+  zeros,
+} from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
@@ -116,8 +127,32 @@ export function ijepa(options: IjepaOptions): Ijepa {
   }
   const flat = (x: Tensor) => toDtype(reshape(x, [-1, D]), 'float32')
   const error = (a: Tensor, b: Tensor) => featureErrors['smooth-l1'](a, b, 1)
+  /** 1 for tokens [B, N] that are among these [B, …]. */
+  const among = (which: Tensor) => {
+    const B = which.shape[0]!
+    return scatterValue(zeros([B, grid.h * grid.w], { device }), 1, reshape(which, [B, -1]), 1)
+  }
+  /** What is said of each token [B, N, D] and its error [B, N], over all blocks that have it; 0 where none does. */
+  const meanOfBlocks = (made: readonly Tensor[], targets: Tensor, all: Tensor) => {
+    const [B, N] = all.shape as readonly [number, number]
+    const places = add(targets, reshape(mul(arange(B, { dtype: 'int64', device }), N), [B, 1, 1]))
+    const which = reshape(blocksFirst(places), [-1])
+    const rows = rowsAt(all, targets)
+    const summed = made.reduce(
+      (sums, said) => {
+        const each = reshape(error(said, rows), [-1, 1])
+        return call('index_add', sums, 0, which, cat([said, each, full(each.shape, 1, { device })], 1), 1)
+      },
+      zeros([B * N, D + 2], { device }),
+    )
+    const means = div(narrow(summed, 1, 0, D + 1), call('clamp_min', narrow(summed, 1, D + 1, 1), 1))
+    return {
+      said: reshape(narrow(means, 1, 0, D), [B, N, D]),
+      errors: reshape(narrow(means, 1, D, 1), [B, N]),
+    }
+  }
 
-  return {
+  const objective: Ijepa = {
     rows: startingBy(
       [...backbone.rows, ...predictor.rows.map((row) => ({ ...row, name: `${PREDICTOR}.${row.name}` }))],
       ijepaInitial,
@@ -138,7 +173,7 @@ export function ijepa(options: IjepaOptions): Ijepa {
         ...{ chance: 'metrics.lossOfMean', chanceOf: 'predicting the mean' },
       },
       { name: 'targetDeviation', kind: 'health', unit: '', alarm: targetAlarm },
-      { name: 'predictionDeviation', kind: 'health', unit: '', alarm: predictionAlarm },
+      { name: 'predictionDeviation', kind: 'health', unit: '' },
       { name: 'lossOfMean', kind: 'health', unit: '' },
     ],
     plan: ({ seed, step, rows, samples }) =>
@@ -193,5 +228,20 @@ export function ijepa(options: IjepaOptions): Ijepa {
         }
       }),
     wanted,
+    show: (weights, batch, at) =>
+      scope(() => {
+        const { context, targets } = objective.plan(at)
+        const made = predictionsOf(weights, batch.image, { context, targets }).map(({ said }) => flat(said))
+        const all = wanted(weights, batch.image)
+        const { said, errors } = inFloat32(() => meanOfBlocks(made, targets, all))
+        return {
+          ...{ hidden: add(mul(among(context), -1), 1), predicted: among(targets) },
+          shown: [
+            { kind: 'features', wanted: all, said },
+            { kind: 'errors', errors },
+          ],
+        }
+      }),
   }
+  return objective
 }

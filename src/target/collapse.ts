@@ -32,17 +32,16 @@ export const collapseMetrics = (error: ErrorOf): Readonly<Record<string, TargetM
   },
   predictionDeviation: {
     measure: (predictions) => deviationOver(toDtype(joined(predictions, 0), 'float32'), 0),
-    alarm: predictionAlarm,
   },
   lossOfMean: { measure: (_, { wanted }) => lossOfMean(joined(wanted, 0), error) },
 })
 
+/**
+ * Of features that are normed, so that 1 is all there can be. Healthy runs of the tiny presets never left 0.18 to 0.93, from the first step on; a
+ * teacher that was its student of the step before fell to 0.02. What is predicted has no alarm: it begins near 0 and stays there through a slow
+ * warm-up, and where it stays longer the loss is no better than `lossOfMean`.
+ */
 export const targetAlarm: Alarm = {
-  ...{ below: 0.01, forSteps: 100 },
+  ...{ below: 0.05, forSteps: 100 },
   text: 'The teacher says nearly the same of every image: it has collapsed, and the loss means nothing. A momentum nearer to 1, a lower learning rate or a longer warm-up help; start again from a checkpoint before this.',
-}
-
-export const predictionAlarm: Alarm = {
-  ...{ below: 0.01, forSteps: 100 },
-  text: 'Nearly the same is predicted for every hidden patch, so that no more than the mean is learned. Where targetDeviation is near zero, too, the teacher has collapsed; else a higher learning rate or a smaller mask.ratio may help.',
 }
