@@ -1,6 +1,7 @@
 /**
- * CrossMAE, ViT-Base/16, 224 × 224 pixels. The recipe of Fu et al. 2024 and of their README: a third of the hidden patches is decoded. Their
- * code multiplies the base learning rate of 1.5e-4 by the decoded share over the hidden one: 0.25 / 0.75.
+ * CrossMAE, ViT-Base/16, 224 × 224 pixels. The recipe of Fu et al. 2024 as their README gives it (4 × 1024 images, 800 epochs, 40 of warm-up), with the
+ * defaults of main_pretrain.py: a third of the hidden patches is decoded. The code multiplies the base learning rate of 1.5e-4 by the decoded share over the hidden
+ * one: 0.25 / 0.75.
  *   sherd pretrain crossmae-base-224 --data imagenet/train --out runs/crossmae
  * Cost: 800 epochs of ImageNet-1K.
  * Expected: 83.7 % ImageNet top-1 after fine-tuning (the authors, 800 epochs, with all hidden patches decoded: decoder.decodeRatio=0.75 and

@@ -64,6 +64,7 @@ it.each([
   ['beit-base-224', 800, 1.5e-3, 10, 3],
   ['simmim-base-224', 800, 4e-4, 10, 5],
   ['maskfeat-base-224', 1600, 1.6e-3, 30, 0.02],
+  ['data2vec-base-224', 800, 2e-3, 10, 3],
 ])(
   '%s keeps the recipe of the paper: %d epochs, rate %d, %d of warm-up, clipped at %d',
   (name, epochs, rate, warm, clip) => {
@@ -83,7 +84,23 @@ it.each([
   },
 )
 
-it('beit-base-224 hides the 75 of 196 patches of the published code', () => {
-  const config = resolveConfig(presetOf('beit-base-224').config) as Config<'beit'>
-  expect(196 - keptTokens(layoutOf(backboneOf(config)), maskDesignOf(config))).toBe(75)
+it.each([
+  ['simmim-base-224', 120], // 30 cells of four
+  ['maskfeat-base-224', 78],
+  ['beit-base-224', 75],
+  ['data2vec-base-224', 120],
+])('%s hides the %d of 196 patches of the published code', (name, hidden) => {
+  const config = resolveConfig(presetOf(name).config) as Config<'beit'>
+  expect(196 - keptTokens(layoutOf(backboneOf(config)), maskDesignOf(config))).toBe(hidden)
+})
+
+it('ijepa-huge-224 and crossmae-base-224 keep the recipes of their codes', () => {
+  const ijepa = resolveConfig(presetOf('ijepa-huge-224').config) as Config<'ijepa'>
+  const recipe = recipeOf(ijepa, 2048 * 625)
+  expect([recipe.peak, recipe.warmup, recipe.totalSteps]).toEqual([1e-3, 40 * 625, 300 * 625])
+  expect(ijepa.predictor).toEqual({ width: 384, depth: 12, heads: ijepa.model.heads })
+  expect(ijepa.optim).toMatchObject({ beta2: 0.999, weightDecay: 0.04, finalWeightDecay: 0.4 })
+  const crossmae = recipeOf(resolveConfig(presetOf('crossmae-base-224').config), 4096 * 312)
+  expect(crossmae.peak).toBeCloseTo((1.5e-4 * 16) / 3, 9)
+  expect([crossmae.warmup, crossmae.totalSteps]).toEqual([40 * 312, 800 * 312])
 })
