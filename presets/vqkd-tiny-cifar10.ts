@@ -19,7 +19,7 @@ export const preset: Preset = {
     data: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
     model: { size: 'tiny', imageSize: 32, patchSize: 4, positions: 'learned', qkvBias: 'qv' },
     codebook: { size: 1024, width: 16, revive: 0.1 },
-    target: { model: 'runs/tiny' },
+    target: { model: 'runs/tiny', standardize: true },
     optim: { baseLearningRate: 4e-4, beta2: 0.99, weightDecay: 1e-4 },
     train: { batchSize: 128, epochs: 100 },
   },
