@@ -22,6 +22,7 @@ export { readArrays, readSafetensors, writeSafetensors } from './checkpoint/safe
 export { openWeightsFile } from './checkpoint/weights-file.ts'
 export { channelStatistics, openData, rasterOptions } from './config/assemble.ts'
 export { keyNamed } from './config/common-names.ts'
+export { type Yield, yieldsOf } from './config/in-words.ts'
 export { chosenBy, describeKeys, expectChoice, type KeyDescription } from './config/keys.ts'
 export { assignedKeys, withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'

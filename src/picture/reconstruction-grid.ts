@@ -39,7 +39,7 @@ export function reconstructionGrid(
     ...(variants.length > 0
       ? [`PSNR and SSIM: ${which}${hiddenShare === null ? '' : ' only'}${measured}.`]
       : []),
-    ...(errors ? [`Error: ${which}, in the target's own numbers${measured}.`] : []),
+    ...(errors ? [`Error: predicted patches, in the target's own numbers${measured}.`] : []),
     ...(more?.footers ?? []),
     ...(step === undefined ? [] : [`Step ${step.toLocaleString('en-US')}.`]),
   ]

@@ -238,6 +238,6 @@ export const reports = {
       },
       'mean over the hidden patches of the images; empty where the target is no pixels',
     ),
-    error: f.perhaps(f.number('mean error of hidden patches, where the target is no pixels')),
+    error: f.perhaps(f.number('mean error of what is predicted, where the target is no pixels')),
   }),
 } as const

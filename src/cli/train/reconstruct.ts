@@ -107,10 +107,11 @@ async function runReconstruct(flags: Flags): Promise<void> {
       ...{ kind: 'reconstruction', out: resolve(flags.out), images: exhibit.shape[0], step: model.step },
       ...{ precision, quality, ...(rebuilt.errors && { error: rebuilt.errors.mean }) },
     })
+  const where = rebuilt.hiddenShare === null ? 'all patches' : 'hidden patches'
   for (const { statistics, psnr, ssim } of quality) {
-    print(`statistics ${statistics}: PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)} on hidden patches`)
+    print(`statistics ${statistics}: PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)} on ${where}`)
   }
-  if (rebuilt.errors) print(`mean error of hidden patches: ${rebuilt.errors.mean.toPrecision(4)}`)
+  if (rebuilt.errors) print(`mean error of predicted patches: ${rebuilt.errors.mean.toPrecision(4)}`)
   print(`computed in ${precision}`)
   print(`reconstruction: ${resolve(flags.out)}`)
 }
