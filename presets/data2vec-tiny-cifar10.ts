@@ -4,7 +4,8 @@
  *   sherd pretrain data2vec-tiny-cifar10 --data cifar10/train --out runs/data2vec
  * Cost: the encoder and its teacher see every patch; not yet run.
  * Expected: a loss well below metrics.lossOfMean, and a targetDeviation that stays away from 0.
- * Measured: not yet run.
+ * Measured: 150 steps of 16 of CIFAR-10's test images, 140 of them warm-up (2026-11-27): loss 0.254 to 0.216 beside a lossOfMean of 0.24, targetDeviation
+ * 0.85 to 0.93, predictionDeviation below 0.01 for 26 steps and 0.23 at the end. 400 epochs: not yet run.
  */
 import type { Preset } from '../src/config/preset.ts'
 

@@ -3,7 +3,8 @@
  *   sherd pretrain ijepa-tiny-cifar10 --data cifar10/train --out runs/ijepa
  * Cost: the encoder sees about 20 of 64 patches, the teacher all, the predictor four blocks; not yet run.
  * Expected: a loss well below metrics.lossOfMean, and a targetDeviation that stays away from 0.
- * Measured: not yet run.
+ * Measured: 150 steps of 16 of CIFAR-10's test images, 140 of them warm-up (2026-11-27): loss 0.44 to 0.29 beside a lossOfMean of 0.12, targetDeviation 0.18
+ * to 0.25. At 16 times the rate with the usual warm-up: 0.44 to 0.023, lossOfMean 0.025, targetDeviation 0.11. 400 epochs: not yet run.
  */
 import type { Preset } from '../src/config/preset.ts'
 
