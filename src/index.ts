@@ -165,7 +165,7 @@ export { chooseHardPatches, type HardPatchesOptions } from './objective/hard-pat
 export { type Ijepa, type IjepaOptions, ijepa } from './objective/ijepa.ts'
 export { totalOf } from './objective/losses.ts'
 export { type MaeOptions, mae } from './objective/mae.ts'
-export type { MaskFunction } from './objective/mask-chooser.ts'
+export { chooseByFiles, type MaskFunction } from './objective/mask-chooser.ts'
 export {
   asInBeit,
   asInBeitv2,

@@ -1,5 +1,6 @@
 /** Builds the parts of a run from its configuration: objective, statistics, loader options. */
 
+import { isAbsolute, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { chooseByAttention } from '../objective/attention-mask.ts'
@@ -7,7 +8,7 @@ import { chooseHardPatches } from '../objective/hard-patches.ts'
 import { ijepa } from '../objective/ijepa.ts'
 import type { ImageObjective } from '../objective/image-objective.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
-import { type MaskChooserMaker, ratioSchedule } from '../objective/mask-chooser.ts'
+import { chooseByFiles, type MaskChooserMaker, ratioSchedule } from '../objective/mask-chooser.ts'
 import { asInBeit, asInBeitv2, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import { expectMasked } from '../objective/masked.ts'
@@ -68,6 +69,7 @@ function chooserOf(config: MaskedConfig, models: GivenModels): MaskChooserMaker 
     const { model, ...rule } = mask
     return chooseByAttention({ ...rule, teacher: model === null ? null : () => models.frozen(model) })
   }
+  if (mask.kind === 'files') return chooseByFiles(mask.dir)
   if (mask.kind !== 'loss') return null
   const { hardFrom: from, hardTo: to, momentum, momentumTo, momentumEpochs: epochs } = mask
   const schedule = { kind: 'linear', from: momentum, to: momentumTo, over: { epochs } } as const
@@ -178,6 +180,12 @@ export function maskModelOf(config: Config): string | null {
   return mask?.kind === 'attention' ? mask.model : null
 }
 
+/** The folder of the masks that come with images; null: none. */
+export function maskFolderOf(config: Config): string | null {
+  const mask = masksOf(config)
+  return mask?.kind === 'files' ? mask.dir : null
+}
+
 /** Paths of the models that its objective reads. */
 export function modelsOf(config: Config, kind: keyof GivenModels): readonly string[] {
   const target = targetKeysOf(config)
@@ -190,16 +198,18 @@ export function modelsOf(config: Config, kind: keyof GivenModels): readonly stri
 export const allModelsOf = (config: Config): readonly string[] =>
   (['frozen', 'tokenizer'] as const).flatMap((kind) => modelsOf(config, kind))
 
-/** The configuration with what it takes from models that it names. */
+/** The configuration with what it takes from models that it names, and the absolute path of its masks. */
 export async function completed(config: Config, locate: Locate): Promise<Config> {
   const [keys, model] = [targetKeysOf(config), maskModelOf(config)]
   const target = keys && (await targetOf(keys).complete(locate))
   const found = model === null ? null : (await locate.frozen(model)).path
-  if (target === keys && found === model) return config
+  const masks = maskFolderOf(config)
+  if (target === keys && found === model && (masks === null || isAbsolute(masks))) return config
   return resolveConfig({
     ...config,
     ...(target && { target }),
     ...(found !== null && { mask: { ...masksOf(config), model: found } }),
+    ...(masks !== null && { mask: { ...masksOf(config), dir: resolve(masks) } }),
   } as ConfigInput)
 }
 

@@ -7,7 +7,7 @@ import { masksOf, targetKeysOf } from './resolve.ts'
 import type { Config } from './schema.ts'
 import { readOfModel } from './tables.ts'
 
-const inWords = (kind: MaskName): string =>
+const inWords = (kind: Exclude<MaskName, 'files'>): string =>
   kind === 'attention'
     ? ' by attention'
     : kind === 'loss'
@@ -19,6 +19,7 @@ export function hiddenInWords(config: Config, of = ''): string | null {
   const mask = masksOf(config)
   if (!mask) return null
   const percent = (ratio: number) => Number((100 * ratio).toFixed(2))
+  if (mask.kind === 'files') return `${of && 'patches '}hidden by masks that come with the images`
   const { ratio, ratioTo = null, ratioSchedule }: MaskRatio = mask
   const share =
     ratioTo === null

@@ -38,12 +38,14 @@ function describe(key: string, type: z.ZodType, when: KeyDescription['when']): K
   }
 }
 
-/** Merges the conditions of parts, without those that were given. */
+/** Merges the conditions of parts, without those that were given, and those that name every value. */
 function conditionsOf(whens: readonly Part['when'][], asked: Partial<Chosen>): KeyDescription['when'] {
   const valuesOf = (key: Chooser) => [...new Set(whens.flatMap((when) => when[key] ?? []))]
   const open = (Object.keys(choosers) as Chooser[]).filter((key) => asked[key] === undefined)
   return Object.fromEntries(
-    open.map((key) => [key, valuesOf(key)]).filter(([, values]) => values!.length > 0),
+    open
+      .map((key) => [key, valuesOf(key)] as const)
+      .filter(([key, values]) => values.length > 0 && values.length < choosers[key].length),
   )
 }
 

@@ -62,13 +62,15 @@ const decoderParts = (objective: string, { decoders, rasterDecoders = {} }: Obje
       ]
     : []
 
-const usualMask = maskKindKey()
+const maskKinds = new Map<string | undefined, ReturnType<typeof maskKindKey>>()
+function kindOfMask(usual: ObjectiveKeys['mask']) {
+  const key = maskKinds.get(usual) ?? maskKindKey(usual)
+  maskKinds.set(usual, key)
+  return key
+}
 const maskParts = (objective: string, { masks, mask }: ObjectiveKeys): Part[] =>
   masks
-    ? [
-        { when: { objective }, keys: { mask: mask ? maskKindKey(mask) : usualMask } },
-        ...byChoice('mask', masks, { objective }),
-      ]
+    ? [{ when: { objective }, keys: { mask: kindOfMask(mask) } }, ...byChoice('mask', masks, { objective })]
     : []
 
 /** In the order in which a configuration is written. */

@@ -250,9 +250,11 @@ function checkVariant({ model }: Config): void {
     refuse(`model.feature is ${model.feature}, and model.cls is false: expected mean or pooled`)
 }
 
-/** Of masks that follow the pixels. */
+/** Of masks that do not follow addresses. */
 function checkChosenMask(config: MaskedConfig): void {
   const { mask } = config
+  if (mask.kind === 'files' && rastersOf(config))
+    refuse('mask.kind files is for image files, and data.bands names bands of rasters')
   if (mask.kind !== 'attention' && mask.kind !== 'loss') return
   const layout = layoutOf(backboneOf(config))
   if ((rastersOf(config)?.data.minValid ?? 1) < 1)
@@ -441,6 +443,7 @@ function maskShapeOf({ mask, model }: MaskedConfig): MaskShape {
     }
     case 'attention':
     case 'loss':
+    case 'files':
       return { kind: 'random' } // as far as addresses decide
     default:
       return { kind: mask.kind }

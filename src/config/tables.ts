@@ -100,7 +100,7 @@ export const maskKindKey = (usual: MaskName = 'random') => ({
     .enum(choosers['mask.kind'])
     .default(usual)
     .describe(
-      'which patches are hidden: any (random), rectangles (block), all but a regular grid (grid), cells of several patches (coarse), the blocks of I-JEPA (multi-block), the middle (centre), all but the middle (periphery), what a teacher or the encoder attends to (attention) or what is hard to predict (loss)',
+      'which patches are hidden: any (random), rectangles (block), all but a regular grid (grid), cells of several patches (coarse), the blocks of I-JEPA (multi-block), the middle (centre), all but the middle (periphery), what a teacher or the encoder attends to (attention), what is hard to predict (loss) or what masks of yours say (files)',
     ),
 })
 

@@ -11,6 +11,7 @@ import type { Encoded } from '../model/encoder.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { CutView } from '../model/stem/patches.ts'
 import type { Schedule } from '../optim/schedule.ts'
+import type { View } from '../prepare/view.ts'
 import { type Draws, draws } from '../random/draws.ts'
 import type { FrozenModel } from '../target/frozen-model.ts'
 import type { Parts, TargetTeacher } from '../target/target.ts'
@@ -33,6 +34,8 @@ export interface MaskChooser {
   readonly isOfWeights?: boolean
   /** Models that do not learn, by the configuration's key that names them. */
   readonly frozen?: Readonly<Record<string, () => FrozenModel>>
+  /** The folder of the masks that its views have, if it reads any. */
+  readonly masks?: string
   /** Parameters of its own. */
   readonly rows?: readonly ParameterRow[]
   readonly averages?: readonly Average[]
@@ -41,9 +44,9 @@ export interface MaskChooser {
   readonly metrics?: readonly MetricRow[]
   /**
    * Called inside a scope, without gradient. The view is there in training; without it the plan is that of samples whose pixels all hold
-   * data.
+   * data, and that have no masks.
    */
-  plan(at: ChoosingAt, cut: CutView | null, weights: Weights | null): MaskPlan
+  plan(at: ChoosingAt, cut: CutView | null, weights: Weights | null, view?: View): MaskPlan
   /** Further parts of the loss, by which it learns; they weigh the same in every micro-batch. */
   parts?(learned: LearnedOf): Parts
 }
@@ -137,6 +140,31 @@ export const chooseByFunction =
         for (let b = 0; b < B; b++) all.set(statesOf({ epoch: epochs[b]!, index: indices[b]! }, seed), b * N)
         if (cut?.present) hideAbsent(all, toFloats(cut.present), N)
         return planFromStates(toDevice(fromArray(all, [B, N], 'float32'), device))
+      },
+    }
+  }
+
+/**
+ * By masks that come with the images: PNG files in `dir`. Samples may hide different numbers of patches, or none. Those without a mask, such
+ * as images to reconstruct, hide what the design says.
+ */
+export const chooseByFiles =
+  (dir: string): MaskChooserMaker =>
+  (space) => {
+    const { backbone, device } = space
+    const [N, L] = [layoutTokens(backbone.layout), tokenCount(backbone.layout.grid)]
+    const otherwise = chooseByAddress()(space)
+    return {
+      ...{ isUneven: true, masks: dir },
+      plan(at, cut, weights, view) {
+        const hidden = view?.hidden
+        if (!hidden) return otherwise.plan(at, cut, weights)
+        const B = hidden.length / L
+        const states = Float32Array.from(
+          { length: B * N },
+          (_, i) => hidden[Math.floor(i / N) * L + ((i % N) % L)]!,
+        )
+        return planFromStates(toDevice(fromArray(states, [B, N], 'float32'), device))
       },
     }
   }

@@ -301,7 +301,12 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const objective: MaskedObjective = {
     rows: initial ? startingBy(rows, initial) : rows,
     ...(groupRows && { groups: groupRows }),
-    views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
+    views: {
+      image: {
+        ...{ kind: 'crop', count: 1, size: [height * factor, width * factor] },
+        ...(chooser.masks !== undefined && { masks: { dir: chooser.masks, grid: layout.grid } }),
+      },
+    },
     tokens: layoutTokens(layout),
     metrics: [
       ...heads.flatMap(({ named }): MetricRow[] => [
@@ -327,7 +332,9 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     ...(chooser.isOfWeights && { isPlanOfWeights: true }),
     target,
     plan: (at, batch, weights) =>
-      scope(() => predictedOf(chooser.plan(at, batch ? cutOf(batch.image) : null, weights ?? null), at)),
+      scope(() =>
+        predictedOf(chooser.plan(at, batch ? cutOf(batch.image) : null, weights ?? null, batch?.image), at),
+      ),
     ...(target.first && {
       first: (_, batches, { collective }) =>
         target.first!(

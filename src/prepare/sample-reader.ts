@@ -15,8 +15,17 @@ import type { OpenFields } from './fields.ts'
 import { type Fitting, fitted, sizeOfSample } from './fit.ts'
 import type { CropSpace, ImageReader, PlacedSize, SizedPlacement } from './image-reader.ts'
 import type { SampleAddress } from './loader/sample-order.ts'
+import { hiddenPatches, maskPath, readMaskOf } from './masks/hidden-patches.ts'
 import type { SkipLedger } from './skipped.ts'
-import { type CropCopy, copiesOf, extentOf, resolutionOf, timesOf, type ViewSpecs } from './view-spec.ts'
+import {
+  type CropCopy,
+  copiesOf,
+  extentOf,
+  hiddenOf,
+  resolutionOf,
+  timesOf,
+  type ViewSpecs,
+} from './view-spec.ts'
 
 export interface SampleSettings {
   /** Of the prepared sample in pixels, unless `views` sets it. */
@@ -82,7 +91,14 @@ function ready({ view, copy, spec, stream, photometric }: CropCopy, samples: Sam
   const { crop, flip, scale, ratio } = { ...samples, ...spec }
   const [height, width] = spec.size
   return {
-    ...{ view, copy, mayFlip: flip, isRandom: crop === 'random', crop: crops[crop] as Crop },
+    ...{
+      view,
+      copy,
+      masks: spec.masks,
+      mayFlip: flip,
+      isRandom: crop === 'random',
+      crop: crops[crop] as Crop,
+    },
     fitting: (crop === 'center' && samples.fitting) || null,
     settings: { scale, ratio, target: { height, width } },
     streams: {
@@ -95,6 +111,16 @@ function ready({ view, copy, spec, stream, photometric }: CropCopy, samples: Sam
   }
 }
 type ReadyCopy = ReturnType<typeof ready>
+
+/** Masks that are read at once. */
+const MASKS_TOGETHER = 8
+
+/** A copy of a sample with a mask. */
+interface Masked {
+  readonly copy: ReadyCopy
+  readonly image: PlacedSize
+  readonly placement: SizedPlacement
+}
 
 export function sampleReader(
   { reader, files }: { reader: ImageReader; files: readonly string[] },
@@ -134,7 +160,19 @@ export function sampleReader(
       .slice(0, frames ?? 1)
       .sort((a, b) => a - b)
   const isRandom = copies.some((copy) => copy.isRandom)
+  const hasMasks = copies.some(({ masks }) => masks)
   const haveOwnSizes = frames === null && Boolean(settings.fitting?.budget)
+  /** Fills the field of a sample's masks. Returns the reason why they cannot be its own, or null. */
+  const readMasks = async (masked: readonly Masked[], file: string, fields: OpenFields, row: number) => {
+    for (const { copy, image, placement } of masked) {
+      const { dir, grid } = copy.masks!
+      const mask = await readMaskOf(maskPath(dir, file), image, maxPixels)
+      if (typeof mask === 'string') return mask
+      const whole = { ...placement, target: placement.target ?? copy.settings.target }
+      fields[hiddenOf(copy.view)]!.at(copy.copy, row).set(hiddenPatches(mask, image, whole, grid))
+    }
+    return null
+  }
   return async (addresses, fields, first) => {
     const spaces = copies.map(({ view, copy, settings: { target } }): CropSpace => {
       const rows = (name: string) => {
@@ -164,12 +202,15 @@ export function sampleReader(
     const substitutes = new Map<number, Draws>()
     let rows = [...addresses.keys()]
     while (rows.length > 0) {
+      const masked = new Map<number, Map<number, Masked>>(rows.map((row) => [row, new Map()]))
       const wanted = rows.map((row) => {
         const address = { epoch: addresses[row]!.epoch, index: used[row]! }
         return {
           ...{ row, index: used[row]! },
           place(image: PlacedSize, crop: number) {
             const placed = place(address, image, copies[crop]!)
+            if (copies[crop]!.masks)
+              masked.get(row)!.set(crop, { copy: copies[crop]!, image, placement: placed })
             const { target } = placed
             if (target && haveOwnSizes) {
               const { view, copy } = copies[crop]!
@@ -186,6 +227,17 @@ export function sampleReader(
         ...(frames !== null && { frames, minValid }),
         ...(others.length > 0 && { others }),
       })
+      if (hasMasks) {
+        const good = wanted.map((_, i) => i).filter((i) => reasons[i] === null)
+        for (let at = 0; at < good.length; at += MASKS_TOGETHER)
+          await Promise.all(
+            good.slice(at, at + MASKS_TOGETHER).map(async (i) => {
+              const { row, index } = wanted[i]!
+              const own = [...masked.get(row)!.values()]
+              reasons[i] = await readMasks(own, files[index]!, fields, first + row)
+            }),
+          )
+      }
       rows = rows.filter((_, i) => reasons[i] !== null)
       for (const [i, reason] of reasons.entries()) {
         if (reason === null) continue

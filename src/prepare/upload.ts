@@ -7,7 +7,7 @@ import type { Field, Fields } from './fields.ts'
 import { type ChannelStatistics, scaled, toView } from './normalize.ts'
 import type { ImagePixels, Pixels, RasterPixels } from './pixels.ts'
 import { type View, viewOf } from './view.ts'
-import { resolutionOf, timesOf, type ViewSpec, type ViewSpecs } from './view-spec.ts'
+import { hiddenOf, resolutionOf, timesOf, type ViewSpec, type ViewSpecs } from './view-spec.ts'
 
 function fieldOf(fields: Fields, name: string): Field {
   const field = fields[name]
@@ -74,5 +74,9 @@ export const toViews = <V extends ViewSpecs>(
   options: UploadOptions,
 ): { readonly [Name in keyof V]: View } =>
   Object.fromEntries(
-    Object.entries(views).map(([name, spec]) => [name, upload(spec)(fields, name, { ...options, spec })]),
+    Object.entries(views).map(([name, spec]) => {
+      const view = upload(spec)(fields, name, { ...options, spec })
+      const hidden = spec.masks && (fieldOf(fields, hiddenOf(name)).data as Uint8Array)
+      return [name, { ...view, ...(hidden && { hidden: hidden.slice() }) }]
+    }),
   ) as { [Name in keyof V]: View }

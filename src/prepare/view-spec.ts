@@ -7,6 +7,7 @@ import { placeFields } from './cache/placed-reader.ts'
 import type { CropKind } from './crop.ts'
 import type { FieldSpecs } from './fields.ts'
 import type { Fitting } from './fit.ts'
+import type { MaskFiles } from './masks/hidden-patches.ts'
 import { mostPixels } from './patch-budget.ts'
 
 /** Crops of an image, resized, perhaps flipped, with photometric augmentation. */
@@ -22,6 +23,8 @@ export interface CropSpec {
   readonly flip?: boolean
   /** For image files of three channels: one recipe for all copies, or one each; null: none, overriding the sample settings. */
   readonly photometric?: PhotometricRecipe | readonly PhotometricRecipe[] | null
+  /** Of images: masks that come with them. */
+  readonly masks?: MaskFiles | undefined
 }
 
 /** The same crops, cut out on the device of images that lie there (cache/device-images.ts). */
@@ -45,6 +48,8 @@ export const timesOf = (view: string) => `${view}.times`
 export const resolutionOf = (view: string) => `${view}.resolution`
 /** Of images with sizes of their own: height and width of each, whose pixels are the first of its row. */
 export const extentOf = (view: string) => `${view}.extent`
+/** Of views with masks: which patches they hide. */
+export const hiddenOf = (view: string) => `${view}.hidden`
 
 /** Fields by kind of view. */
 const fieldsOfKind: {
@@ -75,8 +80,16 @@ const fieldsOfKind: {
 export const fieldsOfViews = (views: ViewSpecs, type: SampleType): FieldSpecs =>
   Object.assign({}, ...Object.entries(views).map(([name, spec]) => fieldsOf(name, spec, type)))
 
-const fieldsOf = <K extends ViewSpec['kind']>(name: string, spec: ViewSpec & { kind: K }, type: SampleType) =>
-  fieldsOfKind[spec.kind as K](name, spec, type)
+const fieldsOf = <K extends ViewSpec['kind']>(
+  name: string,
+  spec: ViewSpec & { kind: K },
+  type: SampleType,
+): FieldSpecs => ({
+  ...fieldsOfKind[spec.kind as K](name, spec, type),
+  ...(spec.masks && {
+    [hiddenOf(name)]: { type: 'uint8', count: spec.count, shape: [spec.masks.grid.h, spec.masks.grid.w] },
+  }),
+})
 
 /** One crop of each sample. */
 export interface CropCopy {

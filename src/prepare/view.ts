@@ -14,6 +14,8 @@ export interface View {
   readonly times: Float64Array | null
   /** [B] metres per pixel; null if unknown. */
   readonly resolution: Float64Array | null
+  /** [B, L] 1 for patches that the images' own masks hide; absent without masks. */
+  readonly hidden?: Uint8Array
 }
 
 /** A view of images [B, C, H, W] (one frame) or [B, T, C, H, W], without metadata. Called inside a scope. */

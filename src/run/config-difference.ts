@@ -31,7 +31,7 @@ const free = new Set([
   'mask.model', // likewise
 ])
 /** Keys that decide which files are refused: they may change if a change of the data is accepted. */
-const refusing = new Set(['data.maxPixels', 'data.corrupt'])
+const refusing = new Set(['data.maxPixels', 'data.corrupt', 'mask.dir'])
 const isFree = (key: string) => free.has(key) || key.startsWith('checkpoint.') || key.startsWith('log.')
 
 export interface Differences {

@@ -1,6 +1,12 @@
 /** Kinds of masks on a few images: what an encoder is shown with each, before anything is trained. */
 import { basename, dirname } from 'node:path'
-import { givenStatistics, maskedObjectiveOf, maskModelOf, usualStatistics } from '../config/assemble.ts'
+import {
+  givenStatistics,
+  maskedObjectiveOf,
+  maskFolderOf,
+  maskModelOf,
+  usualStatistics,
+} from '../config/assemble.ts'
 import { backboneOf, expectMasks, maskDesignOf } from '../config/resolve.ts'
 import type { Config, MaskedConfig } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
@@ -10,6 +16,7 @@ import { GREY_BYTE } from '../picture/rebuilt-tiles.ts'
 import { tilesOfSamples } from '../picture/sample-tiles.ts'
 import type { Tile } from '../picture/tile.ts'
 import { drawGrid } from '../picture/tile-grid.ts'
+import type { MaskFiles } from '../prepare/masks/hidden-patches.ts'
 import { toView } from '../prepare/normalize.ts'
 import { noGrad } from '../tensor/context.ts'
 import { mul, sub, toDevice } from '../tensor/ops.ts'
@@ -69,6 +76,13 @@ export function hiddenPlaces(config: MaskedConfig, indices: readonly number[]): 
   })
 }
 
+/** By masks that come with the images. */
+function filedPlaces(config: MaskedConfig, { hidden, indices }: Exhibit): HiddenPlaces {
+  const { grid } = layoutOf(backboneOf(config))
+  const L = tokenCount(grid)
+  return { grid, hidden: indices.map((_, b) => hidden!.subarray(b * L, (b + 1) * L)) }
+}
+
 /** By the attention of the teacher that `mask.model` names. Throws `CONFIG` where masks follow weights that only a run has. */
 async function attendedPlaces(config: MaskedConfig, exhibit: Exhibit): Promise<HiddenPlaces> {
   if (maskModelOf(config) === null)
@@ -109,7 +123,7 @@ export interface PreviewOptions {
   readonly set: readonly string[]
   /** The configuration with assignments; throws where it does not take them. */
   readonly composed: (set: readonly string[]) => Config
-  readonly load: (config: Config) => Promise<Exhibit>
+  readonly load: (config: Config, masks?: MaskFiles) => Promise<Exhibit>
 }
 
 const setFor = (set: readonly string[], kind: MaskName): string[] => [
@@ -134,10 +148,16 @@ export async function previewMasks({ set, composed, load }: PreviewOptions): Pro
   for (const kind of maskNames) {
     try {
       const own = configOf(kind)
-      const { grid, hidden } = isOfAddress(kind)
-        ? hiddenPlaces(own, exhibit.indices)
-        : await attendedPlaces(own, exhibit)
-      rows.push(tiles.map((tile, b) => greyed(tile, grid, hidden[b]!)))
+      const dir = maskFolderOf(own)
+      const masks = dir === null ? undefined : { dir, grid: layoutOf(backboneOf(own)).grid }
+      const images = masks ? await load(own, masks) : exhibit
+      const { grid, hidden } = masks
+        ? filedPlaces(own, images)
+        : isOfAddress(kind)
+          ? hiddenPlaces(own, exhibit.indices)
+          : await attendedPlaces(own, exhibit)
+      const shownTiles = masks ? tilesOfSamples(images, bands) : tiles
+      rows.push(shownTiles.map((tile, b) => greyed(tile, grid, hidden[b]!)))
       const count = hidden[0]!.filter((state) => state === 1).length
       shown.push({ kind, hidden: count, patches: tokenCount(grid) })
     } catch (error) {

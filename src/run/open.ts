@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createRun, isBlank, isRun, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
-import { allModelsOf, loaderOptions, objectiveOf } from '../config/assemble.ts'
+import { allModelsOf, loaderOptions, maskFolderOf, objectiveOf } from '../config/assemble.ts'
 import { recipeOf } from '../config/recipe.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -13,6 +13,7 @@ import { backboneRows } from '../model/backbone.ts'
 import { allRows, learnedPrefix } from '../objective/averages.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import { openFeed } from '../prepare/cache/feed.ts'
+import { expectMaskFiles } from '../prepare/masks/hidden-patches.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { FileLock } from '../tensor/process.ts'
 import { metricRows } from '../train/metrics.ts'
@@ -89,7 +90,7 @@ export async function openPretraining(options: OpenOptions): Promise<Run> {
 
 /** What a run reads besides its own folder. */
 const inputsOf = ({ init, data, config }: OpenOptions) => [
-  ...[init, data, config.log.probe],
+  ...[init, data, config.log.probe, maskFolderOf(config)],
   ...allModelsOf(config),
 ]
 
@@ -117,6 +118,8 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   const { device, precision } = machine
   const models = await openFrozenModels({ config, machine, statistics: found.statistics })
   const objective = (options.objectiveOf ?? objectiveOf)(config, device, { models })
+  const { masks } = objective.views.image
+  if (masks) expectMaskFiles(masks.dir, source.files)
   const facts = factsOfFrozen(found, objective, isResumed)
   if (beginning.isDataChanged) writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
   if (isResumed) updateConfig(out, config)
@@ -146,7 +149,7 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   if (isResumed) rewindMetrics(paths.metrics, state.step)
 
   const { parameters } = state
-  const exhibit = await loadExhibit(config, source, samplesOfPicture(config, picturedImages))
+  const exhibit = await loadExhibit(config, source, samplesOfPicture(config, picturedImages), { masks })
   const model: Model = { config, objective, parameters, statistics: facts.statistics, device }
   const feed = await openFeed(config.data.kind === 'images' ? config.data.cache : 'none', {
     ...{ views: objective.views, statistics: facts.statistics, device, signal },

@@ -12,10 +12,12 @@ import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
 import { type Reconstructions, showExposure } from '../picture/reconstruction.ts'
 import { fitted } from '../prepare/fit.ts'
+import { hiddenPatches, type MaskFiles, maskPath, readMaskOf } from '../prepare/masks/hidden-patches.ts'
 import { toView } from '../prepare/normalize.ts'
 import { openReader } from '../prepare/open-reader.ts'
 import { type Pixels, pickSamples, sampleSpace } from '../prepare/pixels.ts'
 import { brokenData, isEmpty, type SkippedFile, skipLedger } from '../prepare/skipped.ts'
+import type { View } from '../prepare/view.ts'
 import type { Size } from '../source/box.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { StatisticsUsed } from '../target/patch-statistics.ts'
@@ -27,12 +29,19 @@ export type Exhibit = Pixels & {
   /** The index in the source of each image. */
   readonly indices: readonly number[]
   readonly names: readonly string[]
+  /** [B, L] of `View`. */
+  readonly hidden?: Uint8Array
 }
 
 export interface ExhibitWatch {
   /** Images that are read. */
   readonly onProgress?: ((done: number, of: number) => void) | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+export interface ExhibitOptions extends ExhibitWatch {
+  /** Read for each image. */
+  readonly masks?: MaskFiles | undefined
 }
 
 /**
@@ -43,14 +52,28 @@ export async function loadExhibit(
   config: Config,
   source: ImageSource,
   count: number = samplesOfPicture(config, 8),
-  { onProgress, signal }: ExhibitWatch = {},
+  { onProgress, signal, masks }: ExhibitOptions = {},
 ): Promise<Exhibit> {
   const size = sampleSize(config)
   const { height, width, channels, frames, ...limits } = size
   const target = { height, width }
   const fitting = fittingOf(config)
   const isExact = fitting?.isExact ?? false
-  const place = (image: Size) => ({ ...fitted(image, target, fitting), flip: false })
+  let shown: Size = target
+  const placeOf = (image: Size) => ({ ...fitted(image, target, fitting), target, flip: false })
+  const place = (image: Size) => {
+    shown = image
+    const { target: _, ...placement } = placeOf(image)
+    return placement
+  }
+  const hidden: Uint8Array[] = []
+  /** The reason why an image has no mask, or null. */
+  const readMask = async ({ dir, grid }: MaskFiles, file: string) => {
+    const mask = await readMaskOf(maskPath(dir, file), shown, limits.maxPixels)
+    if (typeof mask === 'string') return mask
+    hidden.push(hiddenPatches(mask, shown, placeOf(shown), grid))
+    return null
+  }
   const reader = openReader(source, 1)
   const indices: number[] = []
   const limit = {
@@ -72,11 +95,12 @@ export async function loadExhibit(
       if (tried.has(index)) continue
       tried.add(index)
       const file = source.files[index]!
-      const [reason = null] = await reader.read([{ index, row: indices.length, place }], {
+      const [refused = null] = await reader.read([{ index, row: indices.length, place }], {
         ...{ target, channels, out, facts, ...limits },
         ...(frames !== null && { frames }),
         ...(isExact && { rules: { ...limits.rules, isExact } }),
       })
+      const reason = refused ?? (masks ? await readMask(masks, file) : null)
       if (reason === null) indices.push(index)
       else {
         ledger.add({ file, reason })
@@ -93,8 +117,18 @@ export async function loadExhibit(
     ...pickSamples(samples, [...indices.keys()]),
     indices,
     names: indices.map((index) => source.files[index]!),
+    ...(masks && { hidden: Uint8Array.from(hidden.flatMap((each) => [...each])) }),
   }
 }
+
+/** Called inside a scope. */
+export const viewOfExhibit = (
+  exhibit: Exhibit,
+  { statistics, device }: Pick<Model, 'statistics' | 'device'>,
+): View => ({
+  ...toView(exhibit, statistics, device),
+  ...(exhibit.hidden && { hidden: exhibit.hidden }),
+})
 
 /** Whether there is anything to draw of it. */
 export const hasPictures = ({ objective }: Pick<Model, 'objective'>): boolean => objective.show !== undefined
@@ -119,7 +153,7 @@ export function reconstructExhibit(
   const look = lookOf(config, exhibit, composites)
   return noGrad(() =>
     scope(() => {
-      const view = toView(exhibit, statistics, device)
+      const view = viewOfExhibit(exhibit, { statistics, device })
       const exposure = autocastFrozen({ device, dtype }, () =>
         show(weightsOf(parameters), { image: view }, pictureAt(objective, seed, exhibit.indices)),
       )

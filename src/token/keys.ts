@@ -8,10 +8,13 @@ const share = () => z.number().gt(0).lt(1)
 const portion = () => z.number().min(0).max(1)
 const ratioKey = (usual: number) =>
   share().default(usual).describe('share of patches that are hidden; ⌊N · (1 − ratio)⌋ are kept')
+const ratioWithoutFile = (usual: number) =>
+  share()
+    .default(usual)
+    .describe('share of patches that are hidden of images without a mask, as of sherd reconstruct')
 
 /** Masks that follow attention. */
-const attentionKeys = (usual: number) => ({
-  ratio: ratioKey(usual),
+const attentionKeys = {
   rule: z
     .enum(attentionRuleNames)
     .default('attmask-high')
@@ -45,11 +48,10 @@ const attentionKeys = (usual: number) => ({
   ratioBefore: share()
     .default(0.75)
     .describe('share of patches that random masks hide before mask.fromEpoch'),
-})
+}
 
 /** Masks of hard patches. */
-const lossKeys = (usual: number) => ({
-  ratio: ratioKey(usual),
+const lossKeys = {
   hardFrom: portion()
     .default(0)
     .describe('share of the hidden patches that are those of the greatest predicted loss, at the first step'),
@@ -74,11 +76,21 @@ const lossKeys = (usual: number) => ({
     .describe('momentum of the average that chooses masks, at the first step'),
   momentumTo: portion().default(0.9999).describe('the same from mask.momentumEpochs on'),
   momentumEpochs: z.number().positive().max(1e6).default(100).describe('epochs over which it changes'),
-})
+}
 
-/** Of kinds that hide a share of the patches; `usual`: the published one. */
-const ratioKeys = (usual: number) => ({
-  ratio: ratioKey(usual),
+/** Masks that come with the images. */
+const fileKeys = {
+  dir: z
+    .string({ error: 'expected the path of a folder with a PNG mask for each image' })
+    .min(1)
+    .meta({ allowed: 'path' })
+    .describe(
+      'folder of masks, PNG files with the paths of the images in their folder; what is not 0 is masked, and a patch that is masked by more than a half is hidden',
+    ),
+}
+
+/** Of a ratio that changes. */
+const changeKeys = {
   ratioTo: share()
     .nullable()
     .default(null)
@@ -89,58 +101,70 @@ const ratioKeys = (usual: number) => ({
     .describe(
       'how a ratio with mask.ratioTo changes: evenly from the first step to the last (linear), or drawn anew for each step (uniform)',
     ),
-})
+}
 
-/** By the kind of mask. */
-export function maskKindKeys(usual = 0.75) {
-  const ratio = ratioKeys(usual)
+const blockKeys = {
+  minBlock: z
+    .number()
+    .int()
+    .min(1)
+    .max(65536)
+    .nullable()
+    .default(null)
+    .describe('patches of the smallest block; null: a fifth of those hidden'),
+}
+const coarseKeys = {
+  cell: z
+    .number()
+    .int()
+    .min(1)
+    .max(16384)
+    .nullable()
+    .default(null)
+    .describe('side in pixels of a cell, a multiple of the sides of a patch; null: two patches'),
+}
+const multiBlockKeys = {
+  blocks: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(4)
+    .describe('rectangles whose union is hidden first, each of 15 to 20 % of the patches'),
+}
+
+function keysByKind(usual: number) {
+  const fixed = { ratio: ratioKey(usual) }
+  const ratio = { ...fixed, ...changeKeys }
   return {
     random: ratio,
-    block: {
-      ...ratio,
-      minBlock: z
-        .number()
-        .int()
-        .min(1)
-        .max(65536)
-        .nullable()
-        .default(null)
-        .describe('patches of the smallest block; null: a fifth of those hidden'),
-    },
+    block: { ...ratio, ...blockKeys },
     grid: ratio,
-    coarse: {
-      ...ratio,
-      cell: z
-        .number()
-        .int()
-        .min(1)
-        .max(16384)
-        .nullable()
-        .default(null)
-        .describe('side in pixels of a cell, a multiple of the sides of a patch; null: two patches'),
-    },
-    'multi-block': {
-      ...ratio,
-      blocks: z
-        .int()
-        .min(1)
-        .max(64)
-        .default(4)
-        .describe('rectangles whose union is hidden first, each of 15 to 20 % of the patches'),
-    },
+    coarse: { ...ratio, ...coarseKeys },
+    'multi-block': { ...ratio, ...multiBlockKeys },
     centre: ratio,
     periphery: ratio,
-    attention: attentionKeys(usual),
-    loss: lossKeys(usual),
+    attention: { ...fixed, ...attentionKeys },
+    loss: { ...fixed, ...lossKeys },
+    files: { ...fileKeys, ratio: ratioWithoutFile(usual) },
   }
+}
+
+const byRatio = new Map<number, ReturnType<typeof keysByKind>>()
+
+/** By the kind of mask; `usual`: the published ratio. A key that objectives share is one object, and listed once. */
+export function maskKindKeys(usual = 0.75) {
+  const keys = byRatio.get(usual) ?? keysByKind(usual)
+  byRatio.set(usual, keys)
+  return keys
 }
 
 export const maskKeys = maskKindKeys()
 export type MaskName = keyof typeof maskKeys
 export const maskNames = Object.keys(maskKeys) as [MaskName, ...MaskName[]]
 
-/** Kinds of which addresses alone decide; the others follow the pixels, and weights. */
-export const isOfAddress = (kind: MaskName): boolean => kind !== 'attention' && kind !== 'loss'
+/** Kinds of which addresses alone decide; the others follow the pixels, and weights, or are files. */
+export const isOfAddress = (kind: MaskName): boolean =>
+  kind !== 'attention' && kind !== 'loss' && kind !== 'files'
 
 /** Of samples with groups of bands, and with several dates. */
 export const rasterMaskKeys = {

@@ -37,7 +37,7 @@ it.each<[ConfigInput['mask'], string]>([
   ],
   [
     { kind: 'blocks' } as never,
-    'mask.kind: expected random or block or grid or coarse or multi-block or centre or periphery or attention or loss, got "blocks"',
+    'mask.kind: expected random or block or grid or coarse or multi-block or centre or periphery or attention or loss or files, got "blocks"',
   ],
 ])('%j is refused', (mask, message) => {
   expect(() => configOf(mask)).toThrow(

@@ -50,7 +50,7 @@ describe('withOverride', () => {
     ['mask.ration=1', 'There is no configuration key "mask.ration". Did you mean "mask.ratio"?'],
     [
       'mask=1',
-      'There is no configuration key "mask". It is a group: mask.kind, mask.ratio, mask.ratioTo, mask.ratioSchedule, mask.minBlock, mask.cell, mask.blocks, mask.rule, mask.model, mask.maskingProb, mask.showMax, mask.throwRatio, mask.fromEpoch, mask.ratioBefore, mask.hardFrom, mask.hardTo, mask.predictorWidth, mask.predictorDepth, mask.predictorHeads, mask.momentum, mask.momentumTo, mask.momentumEpochs, mask.groups, mask.frames, mask.perFrame.',
+      'There is no configuration key "mask". It is a group: mask.kind, mask.ratio, mask.ratioTo, mask.ratioSchedule, mask.minBlock, mask.cell, mask.blocks, mask.rule, mask.model, mask.maskingProb, mask.showMax, mask.throwRatio, mask.fromEpoch, mask.ratioBefore, mask.hardFrom, mask.hardTo, mask.predictorWidth, mask.predictorDepth, mask.predictorHeads, mask.momentum, mask.momentumTo, mask.momentumEpochs, mask.dir, mask.groups, mask.frames, mask.perFrame.',
     ],
     ['model.size.x=1', 'There is no configuration key "model.size.x". Did you mean "model.size"?'],
     ['__proto__.ratio=1', 'There is no configuration key "__proto__.ratio".'],

@@ -90,6 +90,7 @@ describe('the schema', () => {
     ])
     expect(describeKeys().filter(({ initial }) => initial === 'required')).toMatchObject([
       { key: 'data.bands' },
+      { key: 'mask.dir' },
       { key: 'target.tokenizer' },
       { key: 'target.model' },
     ])

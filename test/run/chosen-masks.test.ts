@@ -91,11 +91,14 @@ it('a preview draws the attention of a teacher, and says why it leaves out what 
     'mask.rule=attmask-low',
     'mask.ratio=0.5',
   ])
-  expect(leftOut.map(({ reason }) => reason)).toEqual([expect.stringMatching('learned to predict')])
+  expect(leftOut.map(({ reason }) => reason)).toEqual([
+    expect.stringMatching('learned to predict'),
+    expect.stringMatching(/^mask\.dir: .* is not set/),
+  ])
   expect(shown.find(({ kind }) => kind === 'attention')).toEqual({
     ...{ kind: 'attention', hidden: 8, patches: 16 },
   })
-  expect(leftOut.map(({ kind }) => kind)).toEqual(['loss'])
+  expect(leftOut.map(({ kind }) => kind)).toEqual(['loss', 'files'])
   const without = await preview([])
   expect(without.leftOut[0]!.reason).toMatch(/name one with --set mask.model=RUN/)
 })

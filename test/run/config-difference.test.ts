@@ -26,11 +26,11 @@ describe('configDifferences', () => {
   it('lets nothing change that decides what is learned from what', () => {
     const free = (key: string) =>
       /^(checkpoint|log)\./.test(key) ||
-      ['target.model', 'target.tokenizer'].includes(key) || // the teacher's place: its weights are compared by their hash
+      ['target.model', 'target.tokenizer', 'mask.model'].includes(key) || // the teacher's place: its weights are compared by their hash
       /\.(steps|epochs|device|precision|kernels|recompute|record|threads|workers|prefetchBatches|cache|maxSkippedShare|fileTimeout|maxSkippedSteps|maxRollbacks)$/.test(
         key,
       )
-    const refuses = (key: string) => /^data\.(maxPixels|corrupt)$/.test(key) // which files are left out
+    const refuses = (key: string) => /^(data\.(maxPixels|corrupt)|mask\.dir)$/.test(key) // which files are read
     const learned = configKeys().filter((key) => !free(key) && !refuses(key))
     expect(learned).toEqual(
       expect.arrayContaining(['objective', 'model.width', 'mask.ratio', 'train.seed', 'data.crop']),
@@ -38,7 +38,9 @@ describe('configDifferences', () => {
     for (const key of learned) {
       const after = structuredClone(tinyConfig()) as unknown as Record<string, unknown>
       const parts = key.split('.')
-      const group = parts.length === 1 ? after : (after[parts[0]!] as Record<string, unknown>)
+      const [name] = parts as [string]
+      if (parts.length > 1) after[name] ??= {}
+      const group = parts.length === 1 ? after : (after[name] as Record<string, unknown>)
       group[parts.at(-1)!] = 'other'
       const { fixed } = configDifferences(tinyConfig(), after as unknown as ReturnType<typeof tinyConfig>)
       expect(fixed).toEqual([expect.stringMatching(`^${key}: .* → "other"$`)])

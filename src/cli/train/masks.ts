@@ -73,7 +73,8 @@ async function runPreview(name: string | undefined, flags: Flags): Promise<void>
         options: [...readingAssignments(flags), ...seed],
         set,
       }),
-    load: async (config) => loadExhibit(config, await openData(config, flags.data), flags.count, watch),
+    load: async (config, masks) =>
+      loadExhibit(config, await openData(config, flags.data), flags.count, { ...watch, masks }),
   })
   endProgress()
   writeWhole(flags.out, png)
