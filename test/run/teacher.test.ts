@@ -8,11 +8,15 @@ import { alone } from '../../src/collective/collective.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
+import { finetune } from '../../src/evaluate/finetune.ts'
+import { finetuneDefaults } from '../../src/evaluate/finetune-settings.ts'
+import { openImages } from '../../src/evaluate/open-images.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
 import { exportOnnx } from '../../src/export/export-onnx.ts'
 import { exportTimm } from '../../src/export/export-timm.ts'
 import { openModel } from '../../src/export/model-parts.ts'
 import { onnxFeatures, openOnnxEncoder } from '../../src/infer/onnx-encoder.ts'
+import { lookAt } from '../../src/look/look.ts'
 import { initialParameters, weightsOf } from '../../src/model/parameters.ts'
 import { allRows } from '../../src/objective/averages.ts'
 import { toView } from '../../src/prepare/normalize.ts'
@@ -29,7 +33,7 @@ import { item, type Tensor, tensor, toFloats } from '../../src/tensor/tensor.ts'
 import { metricRows } from '../../src/train/metrics.ts'
 import { featuresOfSource } from '../../src/weights/folder-features.ts'
 import { openFrozenModel } from '../../src/weights/frozen-model.ts'
-import { openEncoder } from '../../src/weights/open-encoder.ts'
+import { type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
 import { bodyOf, exportTiny, startServer } from '../serve/make-served.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
 import { hasLayouts, layouts } from '../weights/pipelines.ts'
@@ -175,6 +179,7 @@ describe.each([
 describe('the encoder that I-JEPA keeps', () => {
   let out = ''
   let own: Float32Array
+  let reference: OpenedEncoder
   const into = async (name: string, write: (folder: string) => Promise<unknown>) => {
     const folder = await place(name)
     await write(folder)
@@ -193,6 +198,7 @@ describe('the encoder that I-JEPA keeps', () => {
       if (name.startsWith('teacher.')) parameters.set(name.slice('teacher.'.length), x)
     // By its name in the file, beside what opens models.
     const encoder = { ...(await openEncoder({ model: out, device: 'cpu' })), parameters }
+    reference = encoder
     own = (await featuresOfSource(encoder, await openSource(data, null), {})).features.of.get('mean')!.values
     const student = {
       ...encoder,
@@ -229,6 +235,28 @@ describe('the encoder that I-JEPA keeps', () => {
     )
     const { results } = (await response.json()) as { results: [{ embedding: number[] }] }
     expectClose(results[0].embedding, own.slice(0, results[0].embedding.length), 1e-5)
+  })
+
+  it('is the same to evaluations, to fine-tuning of a head, and where it is looked at', async () => {
+    const encoder = await openEncoder({ model: out, device: 'cpu' })
+    const images = { train: data, test: null }
+    const { train } = await openImages({ encoder, data: images })
+    expectClose(train.features.of.get('mean')!.values, own, 1e-5)
+    const save = await place('classifier.safetensors')
+    await finetune({
+      ...{ encoder, data: images, seeds: [0], fromScratch: false, save, validation: { share: 0.25 } },
+      settings: { ...finetuneDefaults, epochs: 1, warmupEpochs: 0, batchSize: 16, blocks: 0 },
+      signal: new AbortController().signal,
+    })
+    scope(() => {
+      const { tensors } = readSafetensors(save) // its head has a norm of its own
+      for (const [name, x] of reference.parameters)
+        if (!name.startsWith('norm.')) expect([name, numbers(tensors.get(name)!)]).toEqual([name, numbers(x)])
+    })
+    const exhibit = await loadExhibit(configOf('ijepa'), await openSource(data, null), 2)
+    const [seen, wanted] = [await lookAt(encoder, exhibit), await lookAt(reference, exhibit)]
+    for (const [i, { similarity }] of seen.images.entries())
+      expectClose(similarity, [...wanted.images[i]!.similarity], 1e-5)
   })
 
   it('is the same as a target', async () => {
