@@ -90,8 +90,8 @@ const ROUNDS = 10 // of k-means, as published
 /** Below this share of the codes the perplexity is an alarm. */
 const COLLAPSED = 0.05
 
-const collapse = (size: number) =>
-  `the codebook collapses: only a few of its ${size} codes are used. What helps: codebook.revive=0.1, which puts unused codes onto vectors of the step; a smaller learning rate or a longer warm-up; fewer codes (codebook.size); a larger batch`
+const collapse = (size: number, decodes: Halves['decodes']) =>
+  `the codebook collapses: only a few of its ${size} codes are used. What helps: ${decodes === 'features' ? "target.standardize=true, which takes away what all of the teacher's tokens have in common; " : ''}codebook.revive=0.1, which puts unused codes onto vectors of the step; a smaller learning rate or a longer warm-up; fewer codes (codebook.size); a larger batch`
 
 /** Throws `CONFIG` where the first step has fewer patches than there are codes. */
 function expectEnough(patches: number, size: number, images: number): void {
@@ -184,7 +184,7 @@ export function tokenizer(halves: Halves, codebook: CodebookOptions): TokenizerO
       { name: 'codesInUse', kind: 'health', unit: 'codes' },
       {
         ...{ name: 'perplexity', kind: 'health', unit: 'codes' },
-        alarm: { below: COLLAPSED * size, forSteps: 200, text: collapse(size) },
+        alarm: { below: COLLAPSED * size, forSteps: 200, text: collapse(size, decodes) },
       },
     ],
     plan: () => null,

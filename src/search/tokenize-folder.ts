@@ -35,7 +35,7 @@ export interface Tokenized {
   readonly skipped: readonly SkippedFile[]
 }
 
-const PATCHES = 16 // of a code, in a row of the sheet
+const PATCHES = 12 // of a code, in a row of the sheet
 
 /** Throws as `claim` and `codesOfSource`, and `USAGE` for a sheet of rasters. */
 export async function tokenizeFolder(

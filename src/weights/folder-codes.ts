@@ -32,7 +32,7 @@ export interface FolderCodes {
   /** Index in the source of each image. */
   readonly indices: readonly number[]
   readonly skipped: readonly SkippedFile[]
-  /** The first patches of each code that has some, by its number. */
+  /** The first patches of each code that has some, by its number: one of an image. */
   readonly patches: ReadonlyMap<number, readonly Patch[]>
 }
 
@@ -80,10 +80,12 @@ export async function codesOfSource(
   const keep = (samples: Pixels, codes: Float32Array) => {
     if (most === 0 || isOfRasters(samples) || !(samples.pixels instanceof Uint8Array)) return
     const bytes = { pixels: samples.pixels, shape: samples.shape } as Bytes
+    const last = new Map<number, number>()
     for (const [i, code] of codes.entries()) {
       const found = patches.get(code) ?? []
-      if (found.length >= most) continue
       const [b, place] = [Math.floor(i / objective.tokens), i % objective.tokens]
+      if (found.length >= most || last.get(code) === b) continue
+      last.set(code, b)
       const at = [b, Math.floor(place / grid.w), place % grid.w] as const
       patches.set(code, [...found, cut(bytes, patchSize, at)])
     }

@@ -209,7 +209,8 @@ describe('a tokenizer', () => {
       const [image, row, column] = [Math.floor(at / 16), Math.floor((at % 16) / 4), at % 4]
       const first = exhibit.pixels.slice(3 * ((image * 16 + row * 4) * 16 + column * 4)).slice(0, 12)
       expect(Array.from(found[0]!.pixels.subarray(0, 12))).toEqual(Array.from(first)) // its first row
-      expect(found.length).toBe(Math.min(2, own.filter((each) => each === code).length))
+      const having = new Set(own.flatMap((each, i) => (each === code ? [Math.floor(i / 16)] : [])))
+      expect(found.length).toBe(Math.min(2, having.size))
     }
   })
 
