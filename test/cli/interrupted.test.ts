@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { resolveConfig } from '../../src/config/resolve.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { writeSampleData } from '../../src/sample-data/write-scenes.ts'
 import { run, tinyConfig } from '../run/tiny.ts'
@@ -13,11 +14,17 @@ let dir = ''
 beforeAll(async () => {
   dir = await workFolder()
   await writeSampleData({ dir: join(dir, 'photos'), count: 90, size: 20, seed: 3 })
-  for await (const _ of await run({
-    config: tinyConfig({ train: { steps: 1 } }),
-    data: join(dir, 'photos'),
-    out: join(dir, 'run'),
-  }));
+  const codes = resolveConfig({
+    objective: 'vq-pixels',
+    model: { imageSize: 16, patchSize: 4, width: 8, depth: 1 },
+    codebook: { size: 16, width: 4, decoderDepth: 1 },
+    train: { batchSize: 8, steps: 1, threads: 1 },
+  })
+  for (const [name, config] of [
+    ['run', tinyConfig({ train: { steps: 1 } })],
+    ['vq', codes],
+  ] as const)
+    for await (const _ of await run({ config, data: join(dir, 'photos'), out: join(dir, name) }));
   await inProcess(['index', 'photos', '--model', 'run', '--out', 'known'], { cwd: dir })
 })
 
@@ -63,6 +70,7 @@ const commands: readonly { readonly line: string; readonly to?: readonly [option
     { line: 'sample-data --kind satellite --count 10 --size 16 --dates 1', to: ['--out', 'set'] },
     { line: 'pack --data photos', to: ['--out', 'pack'] },
     { line: 'embed photos --model run', to: ['--out', 'a.npy'] },
+    { line: 'tokenize photos --model vq', to: ['--out', 'a.npy'] },
     { line: 'index photos --model run --approximate', to: ['--out', 'index'] },
     { line: 'duplicates --index known', to: ['--csv', 'a.csv'] },
     { line: 'outliers --index known', to: ['--csv', 'a.csv'] },
