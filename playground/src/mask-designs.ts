@@ -4,7 +4,7 @@
  */
 import { draws } from '../../src/random/draws.ts'
 import { type Grid, tokenCount } from '../../src/token/grid.ts'
-import { bayerRank } from '../../src/token/mask-kinds.ts'
+import { bayerRank, type MaskKind, shapedOrder } from '../../src/token/mask-kinds.ts'
 import { type MaskOrder, maskOrder } from '../../src/token/mask-order.ts'
 
 const byRank = (tokens: number, rank: (patch: number) => number): number[] => {
@@ -49,10 +49,18 @@ function cells(grid: Grid, seed: number): number[] {
   )
 }
 
+/** The union of I-JEPA's blocks first, as of the first image of a run with this seed. It is the same for every ratio. */
+function blocksOfOneSize(grid: Grid, seed: number): number[] {
+  const { kept, hidden } = shapedOrder(grid, { kind: 'multi-block' }, 0.5, { seed, epoch: 0, index: 0 })
+  return [...kept, ...hidden]
+}
+
 const fromBorder = (grid: Grid): number[] => awayFrom(grid, (grid.h - 1) / 2, (grid.w - 1) / 2)
 
 interface Design {
   readonly label: string
+  /** The value of mask.kind that it is like. */
+  readonly kind?: MaskKind
   /** Whether another seed gives another mask. */
   readonly seeded: boolean
   /** Null: the patches that are painted decide. */
@@ -60,12 +68,18 @@ interface Design {
 }
 
 export const designs = {
-  random: { label: 'Random', seeded: true, order: random },
-  block: { label: 'A block', seeded: true, order: block },
-  cells: { label: 'Coarse cells', seeded: true, order: cells },
-  grid: { label: 'A regular grid', seeded: false, order: dithered },
-  centre: { label: 'The centre', seeded: false, order: fromBorder },
-  periphery: { label: 'The border', seeded: false, order: (grid) => fromBorder(grid).reverse() },
+  random: { label: 'Random', kind: 'random', seeded: true, order: random },
+  block: { label: 'A block', kind: 'block', seeded: true, order: block },
+  'multi-block': { label: 'Blocks of one size', kind: 'multi-block', seeded: true, order: blocksOfOneSize },
+  cells: { label: 'Coarse cells', kind: 'coarse', seeded: true, order: cells },
+  grid: { label: 'A regular grid', kind: 'grid', seeded: false, order: dithered },
+  centre: { label: 'The centre', kind: 'centre', seeded: false, order: fromBorder },
+  periphery: {
+    label: 'The border',
+    kind: 'periphery',
+    seeded: false,
+    order: (grid) => fromBorder(grid).reverse(),
+  },
   painted: { label: 'What I paint', seeded: false, order: null },
   unpainted: { label: 'What I leave', seeded: false, order: null },
 } satisfies Record<string, Design>

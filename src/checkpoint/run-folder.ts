@@ -48,6 +48,8 @@ const factsSchema = z.object({
   initSha256: z.string().optional(),
   /** SHA-256 of the weights of models that it uses and does not train, by what they are for. */
   frozen: z.record(z.string(), z.string()).optional(),
+  /** Masks are those of a function, which is not in the folder. */
+  mask: z.literal('function').optional(),
   /** The time that its steps were fitted to, if it was. */
   hours: z.number().positive().optional(),
   started: z.string(),

@@ -8,7 +8,12 @@ import { chooseHardPatches } from '../objective/hard-patches.ts'
 import { ijepa } from '../objective/ijepa.ts'
 import type { ImageObjective } from '../objective/image-objective.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
-import { chooseByFiles, type MaskChooserMaker, ratioSchedule } from '../objective/mask-chooser.ts'
+import {
+  chooseByFiles,
+  type MaskChooserMaker,
+  type MaskFunction,
+  ratioSchedule,
+} from '../objective/mask-chooser.ts'
 import { asInBeit, asInBeitv2, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import { expectMasked } from '../objective/masked.ts'
@@ -49,6 +54,8 @@ import type { MaskTokenName, ObjectiveName } from './tables.ts'
 export interface ObjectiveGiven extends Pick<MaeOptions, 'embed'> {
   /** They are asked for when they are first needed. */
   readonly models?: GivenModels
+  /** In place of what the keys of masks say. */
+  readonly mask?: MaskFunction | undefined
 }
 
 type ObjectiveFactory<O extends ObjectiveName> = (
@@ -80,8 +87,10 @@ function chooserOf(config: MaskedConfig, models: GivenModels): MaskChooserMaker 
 function maskOptions(
   config: MaskedConfig,
   models: GivenModels,
+  given: MaskFunction | undefined,
 ): Pick<MaskedOptions, 'maskRatio' | 'mask' | 'maskSchedule' | 'chooser'> {
   const mask = maskDesignOf(config)
+  if (given) return { maskRatio: mask.ratio, mask: given }
   const chooser = chooserOf(config, models)
   return {
     maskRatio: mask.ratio,
@@ -98,12 +107,12 @@ const hasGaps = (config: Config): boolean => (rastersOf(config)?.data.minValid ?
 function maskTokenOptions(
   config: Config<MaskTokenName>,
   device: Device,
-  { models = noModels }: ObjectiveGiven,
+  { models = noModels, mask }: ObjectiveGiven,
   pixels: PixelForm,
 ): MaskedOptions {
   return {
     ...{ ...backboneOf(config), adapt: config.adapt, device },
-    ...maskOptions(config, models),
+    ...maskOptions(config, models, mask),
     target: targetOf(config.target).open({ compat: null, pixels, ...models }),
     gaps: hasGaps(config),
   }
@@ -113,7 +122,7 @@ function maskTokenOptions(
 function autoencoder(
   config: DecodedConfig,
   device: Device,
-  { models = noModels, embed = 'kept' }: ObjectiveGiven,
+  { models = noModels, mask, embed = 'kept' }: ObjectiveGiven,
 ): MaskedObjective {
   const decoder = decoderOf(config)
   const compat = compatOf(config)
@@ -121,7 +130,7 @@ function autoencoder(
     ...backboneOf(config),
     adapt: config.adapt,
     decoder: decoder.kind === 'cross-attention' ? decoder : { ...decoder, compat },
-    ...maskOptions(config, models),
+    ...maskOptions(config, models, mask),
     target: targetOf(config.target).open({ compat, ...models }),
     gaps: hasGaps(config),
     embed,

@@ -1,16 +1,18 @@
 /** Opens a run, new or resumed: lock, facts, state, and inputs of its consumers. */
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { createRun, isBlank, isRun, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
+import { createRun, isBlank, isRun, type RunFacts, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
 import { allModelsOf, loaderOptions, maskFolderOf, objectiveOf } from '../config/assemble.ts'
 import { recipeOf } from '../config/recipe.ts'
-import { backboneOf } from '../config/resolve.ts'
+import { backboneOf, expectMasks } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { isAdapter } from '../model/adapt.ts'
 import { backboneRows } from '../model/backbone.ts'
 import { allRows, learnedPrefix } from '../objective/averages.ts'
+import type { MaskFunction } from '../objective/mask-chooser.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import { openFeed } from '../prepare/cache/feed.ts'
 import { expectMaskFiles } from '../prepare/masks/hidden-patches.ts'
@@ -48,6 +50,8 @@ export interface OpenOptions extends BeginOptions {
   readonly onProgress?: (progress: RunProgress) => void
   /** Records where the time of the first steps goes, in `path` or the run's `trace.json`. */
   readonly profile?: { readonly path?: string; readonly steps: number }
+  /** What is hidden, in place of the configuration's masks; a run that was begun with one resumes with it. */
+  readonly mask?: MaskFunction
   /** What a step computes; tests give objectives that fail. */
   readonly objectiveOf?: typeof objectiveOf
 }
@@ -116,11 +120,12 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   const { config, source, notes, changes } = beginning
   const found = await beginning.facts(machine)
   const { device, precision } = machine
+  if (options.mask) expectMasks(config, 'A function that says what is hidden')
   const models = await openFrozenModels({ config, machine, statistics: found.statistics })
-  const objective = (options.objectiveOf ?? objectiveOf)(config, device, { models })
+  const objective = (options.objectiveOf ?? objectiveOf)(config, device, { models, mask: options.mask })
   const { masks } = objective.views.image
   if (masks) expectMaskFiles(masks.dir, source.files)
-  const facts = factsOfFrozen(found, objective, isResumed)
+  const facts = factsOfMask(factsOfFrozen(found, objective, isResumed), options, isResumed)
   if (beginning.isDataChanged) writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
   if (isResumed) updateConfig(out, config)
   const recipeFor = (config: Config) => {
@@ -218,6 +223,18 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
     undo()
     throw error
   }
+}
+
+/** Notes that masks are those of a function. Throws `RUN` where a resumed run has none and had one, or the other way round. */
+function factsOfMask(facts: RunFacts, { mask }: OpenOptions, isResumed: boolean): RunFacts {
+  if (isResumed && (facts.mask === 'function') !== (mask !== undefined))
+    throw new SherdError(
+      'RUN',
+      mask
+        ? 'This run was begun with the masks of its configuration: resume it without a function, or start a new run.'
+        : 'This run was begun with masks of a function: resume it in the library, by pretrain({ mask, … }) with the same one.',
+    )
+  return mask ? { ...facts, mask: 'function' } : facts
 }
 
 /** An encoder that was given stays as it is while new heads and decoders learn. */

@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest'
 import {
   type DesignName,
   designNames,
+  designs,
   hiddenFlags,
   isPainted,
   maskFor,
 } from '../../playground/src/mask-designs.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { maskNoise, planFromNoise } from '../../src/token/mask.ts'
+import { maskKindNames } from '../../src/token/mask-kinds.ts'
 import { keptCount, maskOrder } from '../../src/token/mask-order.ts'
 import { numbers } from '../tolerance.ts'
 
@@ -21,6 +23,14 @@ const drawn = (design: DesignName, h: number, w: number, ratio: number) => {
     Array.from(flags.subarray(y * w, (y + 1) * w), (flag) => (flag === 1 ? '#' : '.')).join(''),
   )
 }
+
+it('offers every kind of mask that needs no model', () => {
+  const kinds = designNames.flatMap((name) => {
+    const design = designs[name]
+    return 'kind' in design ? [design.kind] : []
+  })
+  expect(kinds.sort()).toEqual([...maskKindNames].sort())
+})
 
 const generated = designNames.filter((design) => !isPainted(design))
 

@@ -40,7 +40,7 @@ describe('the address', () => {
   it.each([
     [
       'design=stars',
-      'design: expected one of random, block, cells, grid, centre, periphery, painted, unpainted, got "stars"',
+      'design: expected one of random, block, multi-block, cells, grid, centre, periphery, painted, unpainted, got "stars"',
     ],
     ['ratio=96', 'ratio: expected a whole number from 0 to 95, got "96"'],
     ['ratio=-1', 'ratio: expected a whole number from 0 to 95, got "-1"'],
