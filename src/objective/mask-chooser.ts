@@ -6,8 +6,6 @@
 import { SherdError } from '../errors.ts'
 import type { Backbone } from '../model/backbone.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
-import type { Wanted } from '../model/decoder/decoder.ts'
-import type { Encoded } from '../model/encoder.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { CutView } from '../model/stem/patches.ts'
 import type { Schedule } from '../optim/schedule.ts'
@@ -23,6 +21,7 @@ import { type MaskPlan, planFromNoise, planFromStates } from '../token/mask.ts'
 import { absentLast, designedNoise, keptTokens, type MaskDesign } from '../token/mask-design.ts'
 import type { MaskRatio } from '../token/mask-ratio.ts'
 import type { Address, At, Average, MetricRow } from './objective.ts'
+import type { TokenReader, TokensRead } from './token-reader.ts'
 
 /** An address, in a run with its step and the values of its schedules. */
 export type ChoosingAt = Address & Partial<Pick<At, 'step' | 'epoch' | 'value'>>
@@ -61,15 +60,6 @@ export interface LearnedOf {
   readonly errors: () => Tensor
 }
 
-/** What an objective read of a batch under a mask. */
-export interface TokensRead {
-  readonly encoded: Pick<Encoded, 'sequence' | 'prefix' | 'taps'>
-  /** Of hidden tokens [B, M, E], or of all [B, N, E], as decoders give them. Called once. */
-  features(wanted: Wanted): Tensor
-  /** Those that the second head reads. Called once, after `features`. */
-  second?(wanted: Wanted): Tensor
-}
-
 /** The name under which a ratio that changes is logged. */
 const ratioValue = 'maskRatio'
 
@@ -81,7 +71,7 @@ export interface MaskSpace {
   /** What the target reads of a frozen model, if anything: from the same pass, where the mask is of the same one. */
   readonly shared?: TargetTeacher | undefined
   /** Whose tokens the encoder's sequence has: the kept ones, or all, hidden ones as mask tokens. */
-  readonly seen: 'kept' | 'all'
+  readonly seen: TokenReader['seen']
   /** Whether the target knows the error of a single token. */
   readonly hasErrors: boolean
   readonly device: Device

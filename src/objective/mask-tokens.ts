@@ -17,7 +17,8 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { maskOf } from '../token/mask.ts'
 import { patchesOf, prefixLength } from '../token/prefix.ts'
 import { take } from '../token/take.ts'
-import { type MaskedObjective, type MaskedOptions, maskedObjective, type TokenReader } from './masked.ts'
+import { type MaskedObjective, type MaskedOptions, maskedObjective } from './masked.ts'
+import type { TokenReader } from './token-reader.ts'
 
 export interface MaskTokenOptions extends MaskedOptions {
   /** Default: none. */

@@ -5,14 +5,11 @@
  */
 import { SherdError } from '../errors.ts'
 import { type Adaptation, adaptBackbone } from '../model/adapt.ts'
-import { type Backbone, openBackbone } from '../model/backbone.ts'
+import { openBackbone } from '../model/backbone.ts'
 import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
-import type { Wanted } from '../model/decoder/decoder.ts'
-import { type HeadWidths, headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import { type InitialRecipe, startingBy } from '../model/initial-values.ts'
-import type { ParameterRow, Weights } from '../model/parameters.ts'
-import type { BandGroup } from '../model/stem/patch-embedding.ts'
+import type { Weights } from '../model/parameters.ts'
 import type { CutView } from '../model/stem/patches.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import type { Schedule } from '../optim/schedule.ts'
@@ -20,14 +17,15 @@ import type { View } from '../prepare/view.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import type { Shown } from '../target/showing.ts'
 import { type Asked, type Target, type TargetMaker, type Teacher, teacherPrefix } from '../target/target.ts'
-import { inFloat32, noGrad } from '../tensor/context.ts'
-import { gather, mul, reshape, select, sum, toDevice, unsqueeze } from '../tensor/ops.ts'
+import { noGrad } from '../tensor/context.ts'
+import { gather, mul, reshape, select, sum, unsqueeze } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
-import { decodePart, type MaskPlan, maskNoise, planMasks } from '../token/mask.ts'
+import { type MaskPlan, planMasks } from '../token/mask.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { joinRoutes, type Route, routeByGroup } from '../token/spectral-groups.ts'
+import { partOf } from './decoded-part.ts'
 import type { ImageObjective } from './image-objective.ts'
 import {
   type ChoosingAt,
@@ -35,12 +33,12 @@ import {
   chooseByFunction,
   type MaskChooserMaker,
   type MaskFunction,
-  type MaskSpace,
   planOfNoise,
-  type TokensRead,
 } from './mask-chooser.ts'
+import { openHeads } from './masked-heads.ts'
 import { momentumSchedule } from './momentum.ts'
-import type { Address, Average, ImageBatch, Losses, MetricRow } from './objective.ts'
+import type { Average, ImageBatch, Losses } from './objective.ts'
+import type { OpenReader } from './token-reader.ts'
 
 export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly dimensions: EncoderDimensions
@@ -118,55 +116,10 @@ export function expectMasked(
   )
 }
 
-export interface TokenReader {
-  /** Beside those of the backbone. */
-  readonly rows: readonly ParameterRow[]
-  /** Whose tokens the encoder's sequence has: the kept ones, or all, hidden ones as mask tokens. */
-  readonly seen: MaskSpace['seen']
-  /** E, which the heads read. */
-  readonly width: number
-  /**
-   * The same values are predicted once more, from other features of that width. `name` is in front of its parts and metrics, as in `early-codes`,
-   * `prefix` in front of its heads' parameters; '': they are those of the first.
-   */
-  readonly second?: { readonly name: string; readonly prefix: string }
-  /** Whether the encoder's final norm is not read: it then stays as it is, without a scale and a shift of its own. */
-  readonly leavesFinalNorm?: boolean
-  read(cut: CutView, plan: MaskPlan, weights: Weights): TokensRead
-}
-
-/** Throws `CONFIG` where features of tokens cannot be the predictions. */
-function expectDirect(
-  { width }: TokenReader,
-  { shape, groups }: { readonly shape: BackboneShape; readonly groups: readonly BandGroup[] },
-): void {
-  const wanted = shape.dimensions.width
-  if (width !== wanted || groups.length > 1)
-    throw new SherdError(
-      'CONFIG',
-      groups.length > 1
-        ? `target.head is false, and there are ${groups.length} groups of bands, each with a target: expected true`
-        : `target.head is false, and a decoder gives tokens of ${width} numbers for targets of ${wanted}: expected true`,
-    )
-}
-
 const followingTeacher = ({ of }: Teacher): Average => ({
   ...{ prefix: teacherPrefix, from: '', momentum: 'momentum', when: 'after-step' },
   ...(of && { of }),
 })
-
-type OpenReader = (space: {
-  readonly shape: BackboneShape
-  readonly backbone: Backbone
-  readonly device: Device
-}) => TokenReader
-
-interface Head {
-  /** What a part of its loss or a metric is called. */
-  named(name: string): string
-  features(read: TokensRead, wanted: Wanted): Tensor
-  readonly widths: HeadWidths
-}
 
 /** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
 export function maskedObjective(options: MaskedOptions, openReader: OpenReader): MaskedObjective {
@@ -193,20 +146,15 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     ...(typeof mask !== 'function' && mask),
     ratio: maskRatio,
   }
-  /** A random mask is in random order already. */
-  const hasRandomOrder = options.chooser === undefined && typeof mask !== 'function' && !design.shape
-  const predictedOf = (plan: MaskPlan, at?: Address): MaskPlan => {
-    if (decodeRatio === null) return plan
-    const M = plan.hidden.shape[1]!
-    const N = layoutTokens(layout)
-    const hidden = N - (options.kept ?? keptTokens(layout, design))
-    const decoded = hidden - Math.floor(N * (maskRatio - decodeRatio))
-    const noise =
-      at && !hasRandomOrder && decoded < M
-        ? toDevice(maskNoise(M, at.seed, at.samples, 'mask/decoded'), device)
-        : undefined
-    return decodePart(plan, decoded, noise)
-  }
+  const N = layoutTokens(layout)
+  const keptByDesign = () => options.kept ?? keptTokens(layout, design)
+  const predictedOf =
+    decodeRatio === null
+      ? (plan: MaskPlan) => plan
+      : partOf({
+          ...{ tokens: N, hidden: N - keptByDesign(), maskRatio, decodeRatio, device },
+          hasRandomOrder: options.chooser === undefined && typeof mask !== 'function' && !design.shape,
+        })
   const reader = openReader({ shape, backbone, device })
   const encoderRows = reader.leavesFinalNorm
     ? backbone.rows.map((row) => (row.name.startsWith('norm.') ? { ...row, role: 'fixed' as const } : row))
@@ -218,8 +166,8 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   })
 
   const [height, width] = shape.dimensions.imageSize
-  const { widths, factor = 1, chanceOf = 'predicting the mean', metrics = {}, teacher, isDirect } = target
-  if (isDirect) expectDirect(reader, { shape, groups })
+  const heads = openHeads(reader, target, { shape, groups })
+  const { factor = 1, teacher } = target
   const frozen = { ...target.frozen, ...chooser.frozen }
   const schedules = {
     ...chooser.schedules,
@@ -239,35 +187,10 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
         (routes ??= routeByGroup(plan.hidden, { groups: groups.length, places, real: plan.real?.hidden })),
     }
   }
-  const { second } = reader
-  const first: Head = { named: (name) => name, features: (read, wanted) => read.features(wanted), widths }
-  const heads: readonly Head[] = !second
-    ? [first]
-    : [
-        first,
-        {
-          named: (name) => `${second.name}-${name}`,
-          features: (read, wanted) => read.second!(wanted),
-          widths: Object.fromEntries(Object.entries(widths).map(([name, W]) => [second.prefix + name, W])),
-        },
-      ]
-  const predictions = {
-    hidden: (read: TokensRead, { features, widths }: Head, weights: Weights, { routes, plan }: Asked) =>
-      inFloat32(() =>
-        predictHidden(
-          features(read, 'hidden'),
-          { routes, isPadded: plan.real !== undefined },
-          widths,
-          isDirect ? null : weights,
-        ),
-      ),
-    all: (read: TokensRead, { features, widths }: Head, weights: Weights) =>
-      inFloat32(() => predictAll(features(read, 'all'), widths, isDirect ? null : weights)),
-  }
   /** What each head says at every place. */
   const everywhere = (cut: CutView, plan: MaskPlan, weights: Weights) => {
     const read = reader.read(cut, plan, weights)
-    return { encoded: read.encoded, said: heads.map((head) => predictions.all(read, head, weights)) }
+    return { encoded: read.encoded, said: heads.predictAll(read, weights) }
   }
   /** How many hidden tokens hold data. */
   const withData = (view: View, { hidden, real }: MaskPlan): number => {
@@ -283,17 +206,13 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     const columns = each.map((errors) => unsqueeze(errors, 1))
     return select(joinRoutes(columns, routes(), [B, M]), 2, 0)
   }
-  const countsOf = (tokens: number) =>
-    Object.fromEntries(heads.map(({ named }) => [named(target.part), tokens]))
   const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
   const mayDiffer = mayLackData || chooser.isUneven === true
 
   const rows = [
     ...encoderRows,
     ...reader.rows,
-    ...(isDirect ? [] : second?.prefix === '' ? [first] : heads).flatMap((head) =>
-      headRows(head.widths, reader.width),
-    ),
+    ...heads.rows,
     ...(target.rows ?? []),
     ...(chooser.rows ?? []),
   ]
@@ -307,24 +226,8 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
         ...(chooser.masks !== undefined && { masks: { dir: chooser.masks, grid: layout.grid } }),
       },
     },
-    tokens: layoutTokens(layout),
-    metrics: [
-      ...heads.flatMap(({ named }): MetricRow[] => [
-        ...[target.part, ...(target.moreParts ?? [])].map(
-          (part): MetricRow => ({
-            ...{ name: named(part), kind: 'loss', unit: '' },
-            ...(part === target.part && { chance: target.chance, chanceOf }),
-          }),
-        ),
-        ...Object.entries(metrics).map(
-          ([metric, { measure: _, ...row }]): MetricRow => ({
-            ...{ name: named(metric), kind: 'health', unit: '' },
-            ...row,
-          }),
-        ),
-      ]),
-      ...(chooser.metrics ?? []),
-    ],
+    tokens: N,
+    metrics: [...heads.metrics, ...(chooser.metrics ?? [])],
     encoder: { prefix: '' },
     ...(Object.keys(frozen).length > 0 && { frozen }),
     ...(averages.length > 0 && { averages }),
@@ -342,36 +245,22 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
           collective,
         ),
     }),
-    ...(mayDiffer && { counts: ({ image }, plan) => countsOf(withData(image, plan)) }),
+    ...(mayDiffer && { counts: ({ image }, plan) => heads.counts(withData(image, plan)) }),
     planFromNoise: (noise, view) =>
       scope(() => {
-        const kept = options.kept ?? keptTokens(layout, design)
-        return predictedOf(planOfNoise(noise, { kept, cut: view ? cutOf(view) : null, device }))
+        const cut = view ? cutOf(view) : null
+        return predictedOf(planOfNoise(noise, { kept: keptByDesign(), cut, device }))
       }),
     loss: (weights, { image }, plan) =>
       scope(() => {
         const cut = cutOf(image)
         const read = reader.read(cut, plan, weights)
         const about = asked(image, cut, plan)
-        const said = heads.map((head) => predictions[target.reads](read, head, weights, about))
+        const said = heads.predict(read, about, weights)
         const values = noGrad(() => target.of(about, weights))
-        const each = said.map((predicted, h) => {
-          const under = <T>(entries: readonly (readonly [string, T])[]): [string, T][] =>
-            entries.map(([name, value]) => [heads[h]!.named(name), value])
-          const measured = Object.entries(metrics).map(
-            ([name, { measure }]) => [name, noGrad(() => measure(predicted, values))] as const,
-          )
-          return {
-            parts: under(Object.entries(target.loss(predicted, values, weights))),
-            metrics: under(measured),
-          }
-        })
         const errors = () => noGrad(() => errorsOf(target.each!(said[0]!, values), about))
-        const learned = chooser.parts?.({ read, cut, plan, weights, errors })
-        return {
-          parts: { ...Object.fromEntries(each.flatMap(({ parts }) => parts)), ...learned },
-          metrics: Object.fromEntries(each.flatMap(({ metrics }) => metrics)),
-        }
+        const { parts, metrics } = heads.loss(said, values, weights)
+        return { parts: { ...parts, ...chooser.parts?.({ read, cut, plan, weights, errors }) }, metrics }
       }),
     predict: (weights, view, plan) =>
       scope(() => {
