@@ -90,11 +90,8 @@ function faultOf({ path, message, ...issue }: z.core.$ZodIssue, value: unknown):
     return `${key}: ${expected.replace(/, received undefined$/, '')}, and it is not set`
   const isPercent =
     issue.code === 'too_big' && issue.maximum === 1 && typeof value === 'number' && value > 1 && value <= 100
-  const hint = isPercent
-    ? ` ${value} % is ${value / 100}.`
-    : choices && typeof value === 'string'
-      ? didYouMean(value, choices)
-      : ''
+  if (isPercent) return `${key}: ${expected}, got ${value} (${value} % is ${value / 100})`
+  const hint = choices && typeof value === 'string' ? didYouMean(value, choices) : ''
   return `${key}: ${expected}, got ${inShort(value)}${hint && `.${hint}`}`
 }
 

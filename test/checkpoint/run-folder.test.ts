@@ -73,7 +73,7 @@ it('a run of version 0.1 is read as what it meant, and written as this version o
   const path = runPaths(dir).config
   writeFileSync(path, JSON.stringify({ ...old, model }))
   expect(openRun(dir).config).toEqual(config)
-  expect(decoder).toEqual({ width: 16, depth: 1, heads: 2 })
+  expect(decoder).toEqual({ kind: 'transformer', width: 16, depth: 1, heads: 2 })
 
   updateConfig(dir, config)
   expect(readFileSync(path, 'utf8')).toBe(`${JSON.stringify(config, null, 2)}\n`)
@@ -81,8 +81,8 @@ it('a run of version 0.1 is read as what it meant, and written as this version o
   updateConfig(dir, config)
   expect(statSync(path).ino).toBe(ino)
 
-  writeFileSync(path, JSON.stringify({ ...config, version: 3 }))
-  expect(() => openRun(dir)).toThrow(run(/config\.json .*version 3, and this sherd reads 1 to 2.*update/))
+  writeFileSync(path, JSON.stringify({ ...config, version: 4 }))
+  expect(() => openRun(dir)).toThrow(run(/config\.json .*version 4, and this sherd reads 1 to 3.*update/))
 })
 
 describe('expectUnused', () => {

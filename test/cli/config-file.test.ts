@@ -48,7 +48,9 @@ describe('a file of keys', () => {
     expect(decoder).toBeDefined()
     expect(composed({ base, ...given('simmim') })).toEqual(resolveConfig({ ...others, objective: 'simmim' }))
     const both = () => composed({ base, file: undefined, set: ['objective=simmim', 'decoder.width=8'] })
-    expect(both).toThrow('decoder.width is read only with objective=mae or crossmae, and objective is simmim.')
+    expect(both).toThrow(
+      'decoder.width is read only with objective=mae or crossmae, and objective is simmim.',
+    )
   })
 
   it('is overridden by options, and these by --set', () => {
@@ -89,14 +91,14 @@ describe('a fault says its place', () => {
       /^mine.yaml:2: There is no configuration key "optim.lr". In sherd it is optim.baseLearningRate/,
     ],
     ['a: 1\nb: 2\n', [], /^mine.yaml:1: There is no .*\nmine.yaml:2: There is no configuration key "b"/],
-    ['\nmask:\n  ratio: 2\n', [], /^mask.ratio: .*got 2 \(from mine.yaml:3\)$/],
+    ['\nmask:\n  ratio: 2\n', [], /^mask.ratio: .*got 2 \(2 % is 0.02\) \(from mine.yaml:3\)$/],
     ['model: {heads: 5}', [], /^model.width 384 is not divisible by model.heads 5 \(from mine.yaml:1\)$/],
     [
       'data:\n  scale: [0.5, 7]\n',
       [],
       /^data.scale: a share must not exceed 1, got \[0.5,7\] \(from mine.yaml:2\)$/,
     ],
-    ['mask: {ratio: 2}', ['mask.ratio=3'], /got 3$/], // the option's, not the file's
+    ['mask: {ratio: 2}', ['mask.ratio=3'], /got 3 \(3 % is 0.03\)$/], // the option's, not the file's
     ['mask:\n  ratio: 0.5\nmask.ratio: 0.6', [], /^mine.yaml:3: mask.ratio is given twice/],
     ['optim: {optimizer: sdg}', [], /Did you mean "sgd"\? \(from mine.yaml:1\)$/],
     ['mask: {ratio: 0.5', [], /^mine.yaml:1: this is neither JSON nor YAML: /],

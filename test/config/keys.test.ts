@@ -39,7 +39,7 @@ describe('a key that the kind of the data does not read', () => {
   it('is named with the others of the same reason, after values that are wrong', () => {
     const lines = refusal({ data: { window: 8, nodata: 0 }, mask: { perFrame: true, ratio: 2 } }).split('\n')
     expect(lines).toEqual([
-      expect.stringMatching(/^mask\.ratio: .*got 2\. 2 % is 0\.02\.$/),
+      expect.stringMatching(/^mask\.ratio: .*got 2 \(2 % is 0\.02\)$/),
       expect.stringMatching(
         /^data\.window, data\.nodata, mask\.perFrame are read only with data\.kind=rasters, /,
       ),

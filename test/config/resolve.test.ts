@@ -48,7 +48,7 @@ describe('resolveConfig', () => {
   })
 
   it.each<[unknown, RegExp]>([
-    [{ mask: { ratio: 75 } }, /^mask\.ratio: expected a number < 1, got 75\. 75 % is 0\.75\.$/],
+    [{ mask: { ratio: 75 } }, /^mask\.ratio: expected a number < 1, got 75 \(75 % is 0\.75\)$/],
     [{ mask: { ratio: 0 } }, /^mask\.ratio: expected a number > 0, got 0$/],
     // A value and a list of faults as long as a hostile file makes them are cut.
     [

@@ -115,7 +115,7 @@ it('runs begin with it, and learn from it as a teacher', async () => {
   const found = await findWeights({ model: join(layouts, 'dinov2') })
   expect([facts.init, facts.initSha256]).toEqual([name, sealOfWeights(found)])
   expect(targetKeysOf(kept)).toMatchObject({ model: name, width: found.config.model.width })
-  expect(facts.frozen?.target).toBe(sealOfModel(found))
+  expect(facts.frozen?.['target.model']).toBe(sealOfModel(found))
   const begun = events.find(({ kind }) => kind === 'inherited') as unknown as {
     path: string
     loaded: string[]

@@ -106,7 +106,7 @@ describe('a checkpoint of facebookresearch/mae', () => {
       ...{ imageSize: [6, 6], patchSize: 2, channels: 3, width: 8, depth: 1, heads: 2, mlpRatio: 2 },
       ...{ positions: 'fixed', layerNormEpsilon: 1e-6 },
     })
-    expect(maeConfig(made.config).decoder).toEqual({ width: 4, depth: 1, heads: 2 })
+    expect(maeConfig(made.config).decoder).toEqual({ kind: 'transformer', width: 4, depth: 1, heads: 2 })
     expect([masksOf(made.config)?.ratio, pixelTargetOf(made.config)?.normalize]).toEqual([0.5, true])
     expect(made.notes).toEqual([
       expect.stringMatching(

@@ -95,9 +95,9 @@ describe('what a file says of its model', () => {
       'CHECKPOINT',
       expect.stringMatching(/decoder\.width: .*\n.*decoder\.depth: /),
     ])
-    const later = changed((told) => Object.assign(told.config, { version: 3 }))
+    const later = changed((told) => Object.assign(told.config, { version: 4 }))
     expect((await errorOf(() => findWeights({ model: later }))).message).toMatch(
-      /configuration is of version 3, and this sherd reads 1 to 2: a later sherd has written it, update/,
+      /configuration is of version 4, and this sherd reads 1 to 3: a later sherd has written it, update/,
     )
   })
 
@@ -134,9 +134,9 @@ describe('what a file says of its model', () => {
       'CHECKPOINT',
       expect.stringMatching(/decoder\.width: .*\n.*decoder\.depth: /),
     ])
-    const later = changed((told) => Object.assign(told.config, { version: 3 }))
+    const later = changed((told) => Object.assign(told.config, { version: 4 }))
     expect((await errorOf(() => findWeights({ model: later }))).message).toMatch(
-      /configuration is of version 3, and this sherd reads 1 to 2: a later sherd has written it, update/,
+      /configuration is of version 4, and this sherd reads 1 to 3: a later sherd has written it, update/,
     )
   })
 

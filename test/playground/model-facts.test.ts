@@ -87,9 +87,9 @@ describe('the facts of a model', () => {
     }
     const ofBands = { ...told, sherd: JSON.stringify({ config: bands, statistics }) }
     expect(() => factsOf('a', ofBands)).toThrow('a takes rasters of 3 bands and 2 dates')
-    const later = { ...told, sherd: JSON.stringify({ config: { ...config, version: 3 }, statistics }) }
+    const later = { ...told, sherd: JSON.stringify({ config: { ...config, version: 4 }, statistics }) }
     expect(() => factsOf('a', later)).toThrow(
-      'a: its configuration is of version 3, and this sherd reads 1 to 2',
+      'a: its configuration is of version 4, and this sherd reads 1 to 3',
     )
   })
 

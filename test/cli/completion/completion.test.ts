@@ -38,7 +38,7 @@ const cases: [line: string, words: string[]][] = [
   ['sherd pretrain mae-t', ['mae-tiny-cifar10']],
   ['sherd embed photos --preset satmae-b', ['satmae-base-sentinel2']],
   ['sherd pretrain --device c', ['cpu', 'cuda']],
-  ['sherd pretrain --set mask.r', ['mask.ratio=']],
+  ['sherd pretrain --set decoder.wi', ['decoder.width=']],
   ['sherd pretrain --data pho', ['photos']],
   ['sherd search pho', ['photos', 'phone.npy']],
   ['sherd evaluate knn --seeds ', []],
