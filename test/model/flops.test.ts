@@ -41,7 +41,9 @@ describe('trainingFlops', () => {
       3 *
         (decoded * 16 * 16 + 7 * 24 * 32 + 2 * decoded * 7 * 16 + decoded * 16 * 16 + 2 * decoded * 16 * 64) +
       decoded * 16 * 12 // predict
-    expect(trainingFlops({ ...tinySizes, decoder: { ...decoder, decodeRatio: 0.2 } }, 0.6)).toBe(6 * multiplyAdds)
+    expect(trainingFlops({ ...tinySizes, decoder: { ...decoder, decodeRatio: 0.2 } }, 0.6)).toBe(
+      6 * multiplyAdds,
+    )
   })
 
   it('counts what a mask ratio leaves to see', () => {
