@@ -70,7 +70,7 @@ interface Design {
 export const designs = {
   random: { label: 'Random', kind: 'random', seeded: true, order: random },
   block: { label: 'A block', kind: 'block', seeded: true, order: block },
-  'multi-block': { label: 'Blocks of one size', kind: 'multi-block', seeded: true, order: blocksOfOneSize },
+  'multi-block': { label: 'Even blocks', kind: 'multi-block', seeded: true, order: blocksOfOneSize },
   cells: { label: 'Coarse cells', kind: 'coarse', seeded: true, order: cells },
   grid: { label: 'A regular grid', kind: 'grid', seeded: false, order: dithered },
   centre: { label: 'The centre', kind: 'centre', seeded: false, order: fromBorder },

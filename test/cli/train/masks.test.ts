@@ -24,6 +24,7 @@ it('draws a row for each kind, with exact counts', async () => {
       leftOut: [
         { kind: 'attention', reason: expect.stringMatching(/name one with --set mask.model=RUN$/) },
         { kind: 'loss', reason: 'masks follow the losses that a run has learned to predict' },
+        { kind: 'files', reason: expect.stringMatching(/^mask\.dir: expected the path of a folder/) },
       ],
       masks: ['random', 'block', 'grid', 'coarse', 'multi-block', 'centre', 'periphery'].map((kind) => ({
         ...{ kind, hidden: 32, patches: 64 },
