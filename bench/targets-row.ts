@@ -56,8 +56,10 @@ export const rivals = (teacher: string): readonly Rival[] => [
   masked('block', { kind: 'block' }),
   masked('grid', { kind: 'grid' }),
   masked('coarse', { kind: 'coarse', cell: 8 }),
+  masked('multi-block', { kind: 'multi-block' }),
   masked('centre', { kind: 'centre' }),
   masked('periphery', { kind: 'periphery' }),
+  { ...masked('attention', { kind: 'attention', model: teacher }), hasTeacher: true },
   {
     name: 'cross-attention, all hidden tokens',
     input: { ...base, decoder: { ...base.decoder, kind: 'cross-attention' } },

@@ -2,7 +2,7 @@
  * CrossMAE, ViT-Tiny/4, 32 × 32 pixels. Fu et al. 2024, scaled down for CIFAR-10-sized images; all hidden patches are decoded, as in the
  * models that its authors released.
  *   sherd pretrain crossmae-tiny-cifar10 --data cifar10/train --out runs/crossmae
- * Cost: 15 % less processor time for an image than mae-tiny-cifar10, measured in turns on one thread of Zen 4 in bfloat16.
+ * Cost: its decoder makes a step of mae-tiny-cifar10 1.13 × as fast with all hidden tokens decoded (bench/results/2026-11-28-amd-epyc-2-cores-targets.md).
  * Expected: a loss well below 0.979, which is what predicting the mean scores.
  * Measured: not yet run to the end.
  */
