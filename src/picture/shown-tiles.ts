@@ -120,7 +120,7 @@ const features: Drawer<'features'> = (shown, scene) => {
   }
 }
 
-/** Side of a cell, so that strokes can be told apart. */
+/** Side of a cell, so that strokes can be distinguished. */
 const LEAST_CELL = 9
 
 const gradients: Drawer<'gradients'> = ({ wanted, said, bins, cells }, scene) => {

@@ -99,7 +99,7 @@ const changeKeys = {
     .enum(ratioChanges)
     .default('linear')
     .describe(
-      'how a ratio with mask.ratioTo changes: evenly from the first step to the last (linear), or drawn anew for each step (uniform)',
+      'how a ratio with mask.ratioTo changes: evenly from the first step to the last (linear), or drawn for each step (uniform)',
     ),
 }
 
