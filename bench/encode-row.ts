@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { maeConfig, resolveConfig } from '../src/config/resolve.ts'
+import { decodedConfig, resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
 import { exportOnnx } from '../src/export/export-onnx.ts'
 import { packageRoot } from '../src/package-root.ts'
@@ -92,7 +92,7 @@ async function measureEncoder(
   const out = mkdtempSync(join(tmpdir(), 'sherd-bench-'))
   try {
     const config = resolveConfig({ model, data: { statistics: 'imagenet' }, train: { threads } })
-    const dimensions = peerDimensions(maeConfig(config))
+    const dimensions = peerDimensions(decodedConfig(config))
     const encoder = await openEncoder({ model: 'random', config, device: 'cpu' })
     const cosines: number[] = []
     const files: string[] = []

@@ -1,7 +1,7 @@
 /** One row of training steps: sherd and the peer take turns, round by round, and every round is kept. */
 import { join } from 'node:path'
 import type { StepTimes } from '../src/bench/step-bench.ts'
-import { maeConfig, resolveConfig } from '../src/config/resolve.ts'
+import { decodedConfig, resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
 import { stepFlops } from '../src/config/step-cost.ts'
 import { packageRoot } from '../src/package-root.ts'
@@ -91,7 +91,7 @@ interface PeerRun {
 }
 
 function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): string[] {
-  const dimensions = peerDimensions(maeConfig(resolveConfig(configOf(work, batch, threads))))
+  const dimensions = peerDimensions(decodedConfig(resolveConfig(configOf(work, batch, threads))))
   const { precision, compile, mode, fusedAttention } = variant
   const config = {
     ...dimensions,

@@ -1,5 +1,4 @@
 /** Resolves a configuration: complete, checked, frozen; and values derived from it. */
-import type { z } from 'zod'
 import { didYouMean, messageOf, SherdError } from '../errors.ts'
 import {
   type BackboneShape,
@@ -31,9 +30,10 @@ import { meanRatio } from '../token/mask-ratio.ts'
 import { checkAttentionRule } from '../token/mask-rules.ts'
 import { checkMultiBlocks } from '../token/multi-block.ts'
 import { clsPrefix, type Prefix, registerTokens } from '../token/prefix.ts'
-import { chosenBy, isTree, whyNotRead } from './keys.ts'
+import { faultsOf, inShort } from './faults.ts'
+import { chosenBy, isTree } from './keys.ts'
 import { VERSION } from './migrations.ts'
-import { type Chosen, schemaOf } from './parts.ts'
+import { schemaOf } from './parts.ts'
 import type {
   Config,
   ConfigInput,
@@ -43,72 +43,6 @@ import type {
   TargetedConfig,
 } from './schema.ts'
 import { type MaskTokenName, type ObjectiveName, readOfModel } from './tables.ts'
-
-const MOST_SHOWN = 80
-const inShort = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? 'undefined'
-  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
-}
-
-const MOST_LINES = 20
-
-/** All keys below an unknown path, so that an unread group is refused key by key. */
-function keysBelow(input: unknown, path: readonly PropertyKey[]): string[] {
-  const value = valueAt(input, path)
-  const names = path.length === 1 && isTree(value) ? Object.keys(value) : []
-  return names.length > 0 ? names.map((name) => `${path[0]!.toString()}.${name}`) : [path.join('.')]
-}
-
-const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
-  path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined | null)?.[key], input)
-
-type Issue = z.core.$ZodIssue extends infer I
-  ? I extends unknown
-    ? Omit<I, 'path' | 'message'>
-    : never
-  : never
-
-/** Such as `expected a number < 1`; null where it is no number that is too large or too small. */
-function boundOf(issue: Issue): string | null {
-  if (issue.code !== 'too_big' && issue.code !== 'too_small') return null
-  if (issue.origin !== 'number' && issue.origin !== 'int') return null
-  const [sign, bound] =
-    issue.code === 'too_big'
-      ? [issue.inclusive ? '≤' : '<', issue.maximum]
-      : [issue.inclusive ? '≥' : '>', issue.minimum]
-  return `expected a ${issue.origin === 'int' ? 'whole number' : 'number'} ${sign} ${bound}`
-}
-
-/** A line for a wrong value. Zod's own words for missing values and for choices name types, and no way out. */
-function faultOf({ path, message, ...issue }: z.core.$ZodIssue, value: unknown): string {
-  const key = path.join('.') || 'configuration'
-  const isChoice = issue.code === 'invalid_value' && message.startsWith('Invalid option')
-  const choices = isChoice ? issue.values.map(String) : null
-  const said = boundOf(issue) ?? message.replace(/^Invalid input: /, '')
-  const expected = choices ? `expected ${choices.join(' or ')}` : said
-  if (value === undefined)
-    return `${key}: ${expected.replace(/, received undefined$/, '')}, and it is not set`
-  const isPercent =
-    issue.code === 'too_big' && issue.maximum === 1 && typeof value === 'number' && value > 1 && value <= 100
-  if (isPercent) return `${key}: ${expected}, got ${value} (${value} % is ${value / 100})`
-  const hint = choices && typeof value === 'string' ? didYouMean(value, choices) : ''
-  return `${key}: ${expected}, got ${inShort(value)}${hint && `.${hint}`}`
-}
-
-function issuesToError({ issues }: z.ZodError, input: unknown, chosen: Chosen): SherdError {
-  const notRead = issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.flatMap((key) => keysBelow(input, [...issue.path, key]))
-      : [],
-  )
-  const wrong = issues
-    .filter(({ code }) => code !== 'unrecognized_keys')
-    .map((issue) => faultOf(issue, valueAt(input, issue.path)))
-  const lines = [...wrong, ...whyNotRead(notRead, chosen)]
-  const more = lines.length - MOST_LINES
-  const shown = more > 0 ? [...lines.slice(0, MOST_LINES), `and ${more} more faults`] : lines
-  return new SherdError('CONFIG', shown.join('\n'))
-}
 
 /** Removes keys whose value is undefined. */
 const withoutUndefined = (input: unknown): unknown =>
@@ -142,7 +76,7 @@ export function resolveConfig(input: ConfigInput): Config {
   const chosen = chosenBy(input)
   const schema = schemaOf(chosen)
   const parsed = schema.safeParse(withoutUndefined(input))
-  if (!parsed.success) throw issuesToError(parsed.error, input, chosen)
+  if (!parsed.success) throw faultsOf(parsed.error, input, chosen)
   const { data, model } = parsed.data as unknown as Draft
   const row = sizes[model.size]
   // Parsed again for the order of keys: a configuration read from a file must be written identically.
@@ -537,7 +471,7 @@ export const atOneSize = (config: Config): Config =>
     : config
 
 /** Of an objective with a decoder. Throws `BUG` for another. */
-export function maeConfig(config: Config): DecodedConfig {
+export function decodedConfig(config: Config): DecodedConfig {
   if ('decoder' in config) return config
   throw new SherdError('BUG', `Bug: objective ${(config as Config).objective} has no decoder`)
 }

@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path'
 import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
 import { writeWeights } from '../checkpoint/weights-file.ts'
-import { backboneOf, decoderOf, dimensionsOf, maeConfig } from '../config/resolve.ts'
+import { backboneOf, decodedConfig, decoderOf, dimensionsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { inTheirNames, type Layout } from '../import/layouts/layout.ts'
@@ -94,7 +94,7 @@ export function inLayout(
     made.set(wrapper + name, positionTable(positions, d.width, { hasClsRow, isBare }))
   }
   if (hasDecoder && layout.decoderPositions && isWanted('decoder_embed.weight')) {
-    const { width } = decoderOf(maeConfig(config))
+    const { width } = decoderOf(decodedConfig(config))
     const table = sineCosinePositions(gridOfModel(d), width)
     made.set(layout.decoderPositions, positionTable(table, width, { hasClsRow: true }))
   }

@@ -7,7 +7,7 @@ import { expectFiniteArray, type StoredArray } from '../checkpoint/arrays.ts'
 import { writeWeights } from '../checkpoint/weights-file.ts'
 import { weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { givenStatistics, sampleSize, usualStatistics } from '../config/assemble.ts'
-import { autoencoderOf, backboneOf, dimensionsOf, maeConfig } from '../config/resolve.ts'
+import { autoencoderOf, backboneOf, decodedConfig, dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { pause, SherdError } from '../errors.ts'
 import { makeFolder } from '../files/write-whole.ts'
@@ -74,7 +74,7 @@ function rowsOf(config: Config, { hasDecoder, classifier, norm }: ForeignModel):
   const own = [...encoder, ...outputRows(shape.dimensions)]
   if (!hasDecoder) return own
   const widths = pixelWidths({ shape, groups: groupsOf(shape) })
-  const autoencoder = autoencoderOf(maeConfig(config))
+  const autoencoder = autoencoderOf(decodedConfig(config))
   return [...own, ...transformerRows(autoencoder), ...headRows(widths, autoencoder.decoder.width)]
 }
 

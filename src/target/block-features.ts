@@ -1,7 +1,24 @@
 /** Features of an encoder's blocks as values to predict: how outputs of blocks become one vector per token, and how far a prediction is. */
+import { z } from 'zod'
+import { limits } from '../model/dimensions.ts'
 import { call } from '../tensor/call.ts'
 import { add, meanOver, mul, square, sub } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+
+/** The key of the averaged blocks. `otherwise`: which they are where it is null. */
+export const layersKey = (otherwise: string) =>
+  z
+    .array(
+      z
+        .int()
+        .min(0)
+        .max(limits.depth - 1),
+    )
+    .min(1)
+    .max(limits.depth)
+    .nullable()
+    .default(null)
+    .describe(`blocks whose outputs are averaged, from 0; null: ${otherwise}`)
 
 export interface Averaging {
   /** Whether the output of each block is normed, and whether their mean is. */

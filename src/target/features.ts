@@ -25,7 +25,7 @@ import {
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { layoutInWords, placeCount } from '../token/layout.ts'
-import { type Averaging, averageOf, type FeatureError, featureErrors } from './block-features.ts'
+import { type Averaging, averageOf, type FeatureError, featureErrors, layersKey } from './block-features.ts'
 import type { FeatureModel } from './frozen-model.ts'
 import { onGrid, resizedPixels } from './resized.ts'
 import type { Seen, Target, TargetMaker } from './target.ts'
@@ -170,18 +170,7 @@ export const featuresRow = targetRow({
       .nullable()
       .default(null)
       .describe('numbers of its token; found when a run begins'),
-    layers: z
-      .array(
-        z
-          .int()
-          .min(0)
-          .max(limits.depth - 1),
-      )
-      .min(1)
-      .max(limits.depth)
-      .nullable()
-      .default(null)
-      .describe('blocks whose outputs are averaged, from 0; null: the last one, after the final norm'),
+    layers: layersKey('the last one, after the final norm'),
     layerNorm: z.boolean().default(false).describe('norm the output of each block first (data2vec)'),
     norm: z.boolean().default(false).describe('norm their mean'),
     resample: z

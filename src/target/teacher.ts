@@ -5,7 +5,6 @@
 import { z } from 'zod'
 import { SherdError } from '../errors.ts'
 import type { Backbone } from '../model/backbone.ts'
-import { limits } from '../model/dimensions.ts'
 import type { Weights } from '../model/parameters.ts'
 import type { View } from '../prepare/view.ts'
 import { inFloat32 } from '../tensor/context.ts'
@@ -13,7 +12,7 @@ import { mul, narrow, toDtype } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { placeCount } from '../token/layout.ts'
 import { patchesOf } from '../token/prefix.ts'
-import { type Averaging, averageOf, featureErrors } from './block-features.ts'
+import { type Averaging, averageOf, featureErrors, layersKey } from './block-features.ts'
 import { collapseMetrics } from './collapse.ts'
 import { type Momentum, type TargetMaker, teacherPrefix } from './target.ts'
 import { targetRow } from './target-row.ts'
@@ -129,18 +128,7 @@ export const momentumOf = (keys: {
 
 export const teacherRow = targetRow({
   keys: {
-    layers: z
-      .array(
-        z
-          .int()
-          .min(0)
-          .max(limits.depth - 1),
-      )
-      .min(1)
-      .max(limits.depth)
-      .nullable()
-      .default(null)
-      .describe('blocks whose outputs are averaged, from 0; null: the last six'),
+    layers: layersKey('the last six'),
     layerNorm: z.boolean().default(true).describe('norm the output of each block first'),
     norm: z.boolean().default(true).describe('norm their mean'),
     beta: z

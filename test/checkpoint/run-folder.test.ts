@@ -9,7 +9,7 @@ import {
   runPaths,
   updateConfig,
 } from '../../src/checkpoint/run-folder.ts'
-import { maeConfig } from '../../src/config/resolve.ts'
+import { decodedConfig } from '../../src/config/resolve.ts'
 import { writeWhole } from '../../src/files/write-whole.ts'
 import { fingerprint } from '../../src/source/open.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'
@@ -61,13 +61,13 @@ it('a run of version 0.1 is read as what it meant, and written as this version o
   const dir = await workFolder()
   const config = tinyConfig()
   createRun(dir, config, facts)
-  const { version: _, decoder, ...rest } = maeConfig(config)
+  const { version: _, decoder, ...rest } = decodedConfig(config)
   const { kind: _kind, ...data } = config.data
   const old = {
     ...rest,
     data: { bands: null, minValid: 0.5, ...data },
     model: { ...config.model, frames: 1, groups: null, compat: null, decoderTimeWidth: 64 },
-    mask: { ...maeConfig(config).mask, perFrame: false },
+    mask: { ...decodedConfig(config).mask, perFrame: false },
   }
   const model = { ...old.model, decoderWidth: 16, decoderDepth: 1, decoderHeads: 2 }
   const path = runPaths(dir).config

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { presetNames, presetOf } from '../../src/config/presets.ts'
 import { recipeOf } from '../../src/config/recipe.ts'
-import { backboneOf, maeConfig, maskDesignOf, resolveConfig } from '../../src/config/resolve.ts'
+import { backboneOf, decodedConfig, maskDesignOf, resolveConfig } from '../../src/config/resolve.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { layoutOf } from '../../src/model/backbone-shape.ts'
 import { packageRoot } from '../../src/package-root.ts'
@@ -38,8 +38,8 @@ describe('presets', () => {
   })
 
   it.each(['mae-base-224', 'mae-large-224', 'mae-huge-224'])('%s keeps the recipe of the paper', (name) => {
-    const { optim, mask, target, train, decoder } = maeConfig(resolveConfig(presetOf(name).config))
-    const paper = maeConfig(resolveConfig({}))
+    const { optim, mask, target, train, decoder } = decodedConfig(resolveConfig(presetOf(name).config))
+    const paper = decodedConfig(resolveConfig({}))
     expect({ optim, mask, target }).toEqual({ optim: paper.optim, mask: paper.mask, target: paper.target })
     expect(train.batchSize * train.accumulate).toBe(4096)
     expect(train.epochs).toBe(800)

@@ -3,9 +3,9 @@ import { describeKeys } from '../../src/config/keys.ts'
 import { recipeOf } from '../../src/config/recipe.ts'
 import {
   backboneOf,
+  decodedConfig,
   dimensionsOf,
   effectiveBatch,
-  maeConfig,
   masksOf,
   resolveConfig,
   targetKeysOf,
@@ -182,7 +182,10 @@ describe('resolveConfig', () => {
       const chosen = {
         ...{ objective, 'data.kind': data.kind, 'target.kind': target.kind },
         ...{ 'optim.optimizer': optim.optimizer, 'adapt.kind': adapt.kind },
-        ...{ 'decoder.kind': maeConfig(config).decoder.kind, 'mask.kind': maeConfig(config).mask.kind },
+        ...{
+          'decoder.kind': decodedConfig(config).decoder.kind,
+          'mask.kind': decodedConfig(config).mask.kind,
+        },
       }
       const flat = Object.entries(config).flatMap(([group, keys]) =>
         typeof keys === 'object' ? Object.keys(keys).map((name) => `${group}.${name}`) : [group],

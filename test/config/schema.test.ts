@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { configKeys, describeKeys } from '../../src/config/keys.ts'
-import { maeConfig, masksOf, resolveConfig, targetKeysOf } from '../../src/config/resolve.ts'
+import { decodedConfig, masksOf, resolveConfig, targetKeysOf } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 
 // He et al. 2021, appendix A.1, tables 8 and 9: what a user gets who sets nothing.
@@ -41,7 +41,7 @@ describe('the defaults', () => {
       mlpRatio: 4,
       layerNormEpsilon: 1e-6,
     })
-    expect(maeConfig(config).decoder).toEqual({ kind: 'transformer', width: 512, depth: 8, heads: 16 })
+    expect(decodedConfig(config).decoder).toEqual({ kind: 'transformer', width: 512, depth: 8, heads: 16 })
   })
 
   it.each([

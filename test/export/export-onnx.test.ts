@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { expect, it } from 'vitest'
 import { writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
-import { maeConfig } from '../../src/config/resolve.ts'
+import { decodedConfig } from '../../src/config/resolve.ts'
 import { checkProof, type Exported, type ExportOptions, exportOnnx } from '../../src/export/export-onnx.ts'
 import { smallestCosine } from '../../src/export/feature-cost.ts'
 import { openModel } from '../../src/export/model-parts.ts'
@@ -80,7 +80,7 @@ it('every graph says what it is, and is opened as that', async () => {
     ...{ graph: 'autoencoder', precision: 'int8', grid: null, outputs: ['prediction'] },
     origin: { path: files[3]!.file, step: 0 },
   })
-  expect(maeConfig(autoencoder.config).decoder.width).toBe(16)
+  expect(decodedConfig(autoencoder.config).decoder.width).toBe(16)
   await Promise.all([encoder.session.close(), autoencoder.session.close()])
   await expect(openOnnxEncoder(files[2]!.file)).rejects.toThrow('holds the graph of the autoencoder')
 })

@@ -9,7 +9,7 @@ import { readWeightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { maskedObjectiveOf, objectiveOf } from '../../src/config/assemble.ts'
 import {
   backboneOf,
-  maeConfig,
+  decodedConfig,
   masksOf,
   pixelTargetOf,
   resolveConfig,
@@ -106,7 +106,7 @@ describe('a checkpoint of facebookresearch/mae', () => {
       ...{ imageSize: [6, 6], patchSize: 2, channels: 3, width: 8, depth: 1, heads: 2, mlpRatio: 2 },
       ...{ positions: 'fixed', layerNormEpsilon: 1e-6 },
     })
-    expect(maeConfig(made.config).decoder).toEqual({ kind: 'transformer', width: 4, depth: 1, heads: 2 })
+    expect(decodedConfig(made.config).decoder).toEqual({ kind: 'transformer', width: 4, depth: 1, heads: 2 })
     expect([masksOf(made.config)?.ratio, pixelTargetOf(made.config)?.normalize]).toEqual([0.5, true])
     expect(made.notes).toEqual([
       expect.stringMatching(
@@ -166,7 +166,7 @@ it("SatMAE's groups: encoder and decoder are what they are there", async () => {
   expect(made.config.model).toMatchObject({
     ...{ imageSize: [4, 4], patchSize: 2, channels: 3, width: 12, groupWidth: 4 },
   })
-  expect(maeConfig(made.config).decoder).toMatchObject({ groupWidth: 4, compat: 'satmae' })
+  expect(decodedConfig(made.config).decoder).toMatchObject({ groupWidth: 4, compat: 'satmae' })
   expect(targetKeysOf(made.config)).toMatchObject({ normalize: false, statistics: 'all' })
   expect(made.rows.filter(({ status }) => status === 'left out').map(({ name }) => name)).toEqual([
     ...['pos_embed', 'decoder_pos_embed', 'channel_embed', 'decoder_channel_embed'],
@@ -396,7 +396,7 @@ it('ViTMAEForPreTraining of transformers: heads, epsilon, statistics from its co
   const made = await bring('huggingface-mae')
   expect(made.layout).toBe('huggingface')
   expect(made.config.model).toMatchObject({ heads: 2, layerNormEpsilon: 0.01 })
-  expect(maeConfig(made.config).decoder.heads).toBe(2)
+  expect(decodedConfig(made.config).decoder.heads).toBe(2)
   expect(made.statistics).toEqual({ mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] })
   expect([made.notes, made.classes]).toEqual([[], null])
   await expectTokens(made.path, 'huggingface-mae.tokens')

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { openRun } from '../../src/checkpoint/run-folder.ts'
 import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
-import { maeConfig, resolveConfig } from '../../src/config/resolve.ts'
+import { decodedConfig, resolveConfig } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { judge } from '../../src/evaluate/evaluate.ts'
 import { openImages } from '../../src/evaluate/open-images.ts'
@@ -63,7 +63,7 @@ describe('keys of the run', () => {
     expect(theirs.model).toMatchObject(model)
     const { interpolation, resize } = theirs.data as Extract<Config['data'], { kind: 'images' }>
     expect(config.data).toMatchObject({ ...statistics, interpolation, resize })
-    expect(maeConfig(config).decoder).toEqual(maeConfig(preset).decoder)
+    expect(decodedConfig(config).decoder).toEqual(decodedConfig(preset).decoder)
     expect(config.train).toEqual(preset.train)
   })
 
@@ -114,10 +114,10 @@ describe('keys of the run', () => {
     await expect(findDonor(file, {})).rejects.toThrow(/does not say model\.heads/)
     const own = { model: { heads: 2 }, decoder: { heads: 2 } }
     const { found } = await findDonor(file, own)
-    expect([found!.config.model.heads, maeConfig(found!.config).decoder.heads]).toEqual([2, 2])
+    expect([found!.config.model.heads, decodedConfig(found!.config).decoder.heads]).toEqual([2, 2])
     // The decoder is taken, too.
     const config = await configFor(file, own)
-    expect(maeConfig(config).decoder).toMatchObject(maeConfig(found!.config).decoder)
+    expect(decodedConfig(config).decoder).toMatchObject(decodedConfig(found!.config).decoder)
     const { objective, close } = await openPretraining({
       ...{ config, preset: 'tiny', data, out: await newRun(), init: file },
     })

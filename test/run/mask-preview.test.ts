@@ -1,7 +1,7 @@
 // A preview shows what training hides: the places of the objective's own plan.
 import { expect, it } from 'vitest'
 import { maskedObjectiveOf } from '../../src/config/assemble.ts'
-import { maeConfig, resolveConfig } from '../../src/config/resolve.ts'
+import { decodedConfig, resolveConfig } from '../../src/config/resolve.ts'
 import { hiddenPlaces } from '../../src/run/mask-preview.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { isOfAddress, maskNames } from '../../src/token/keys.ts'
@@ -16,7 +16,7 @@ it.each(maskNames.filter(isOfAddress))('%s: the places that the objective hides'
     train: { seed: 5 },
   })
   const indices = [0, 3]
-  const { grid, hidden } = hiddenPlaces(maeConfig(config), indices)
+  const { grid, hidden } = hiddenPlaces(decodedConfig(config), indices)
   expect(grid).toEqual({ h: 8, w: 12 })
   const plan = scope(() =>
     numbers(maskOf(maskedObjectiveOf(config, 'cpu').plan({ seed: 5, samples: { epochs: [0, 0], indices } }))),

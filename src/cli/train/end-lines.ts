@@ -80,7 +80,7 @@ export function nextCommands(
       `evaluate linear --model ${model} --data ${images} --out ${beside('-linear')}`,
       features && classes > 1,
     ],
-    ['see what it rebuilds', `reconstruct --model ${model} --data ${images} --out ${beside('.png')}`, true],
+    ['see what it predicts', `reconstruct --model ${model} --data ${images} --out ${beside('.png')}`, true],
     ['write the codes of images', `tokenize ${images} --model ${model} --out ${beside('.npy')}`, codes],
     [
       'predict its codes (objective=beit is one of those that do)',
